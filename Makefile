@@ -1,0 +1,44 @@
+# Holmia: `make demo` shows it, `make test` proves it. Everything is set up on the way, into .venv/ only.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+
+.PHONY: help setup test lint demo bench screens lock clean
+
+help:
+	@echo "make setup    install everything into .venv/ (Debian packages too, when root)"
+	@echo "make demo     a phantom treatment: scanner, listener and console; leaves demo-output/"
+	@echo "make test     all tests"
+	@echo "make lint     ruff, mypy, import-linter"
+	@echo "make bench    timings, longer than the tests"
+	@echo "make screens  the pictures in docs/, from the phantom"
+	@echo "make lock     renew requirements.lock (needs uv)"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" bash scripts/setup.sh
+	@touch $@
+
+test: setup
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+lint: setup
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+demo: setup
+	@$(BIN)/holmia demo --out demo-output
+
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+screens: setup
+	@$(BIN)/python docs/make_screens.py
+
+lock:
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --no-annotate -o requirements.lock
+
+clean:
+	@rm -rf $(VENV) demo-output build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,95 @@
+"""What the console knows at one moment: an immutable picture of the treatment that every view and output draws from.
+
+The engine makes it; the dashboard's screen model and the outputs read it. Nothing here computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.plan import TreatmentPlan
+from config.settings import Settings
+from dicom_listener.events import Event
+from dicom_listener.images import SeriesState
+from quantify.model import Alarm, EchoSeries, FractionResult, Grid, Injection, Volume
+
+
+class Mode(StrEnum):
+    """Where the events come from; always on the screen (hazard 19)."""
+
+    LIVE = "LIVE"
+    REPLAY = "REPLAY"
+    DEMO = "DEMO"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """What a series is to the treatment, and whether the operator has confirmed it."""
+
+    series_key: str
+    role: str
+    """reference, repeatability, fraction, anatomy, superseded, ignored or unbound"""
+    position: str | None = None
+    fraction: int | None = None
+    confirmed: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaisedAlarm:
+    """An alarm as latched on the screen. `active` is False once its cause has gone; acknowledging is not clearing."""
+
+    alarm: Alarm
+    active: bool = True
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Anatomy:
+    """Grey-scale anatomy resampled to the reference grid: float32 (slice, row, column), arbitrary unit."""
+
+    values: NDArray[np.float32]
+    grid: Grid
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The treatment as known after event `head_seq`."""
+
+    head_seq: int = 0
+    head_hash: str = ""
+    plan: TreatmentPlan | None = None
+    settings: Settings | None = None
+    settings_sha256: str = ""
+    patient_name: str = ""
+    patient_id: str = ""
+    patient_birth_date: str = ""
+    patient_sex: str = ""
+    series: tuple[SeriesState, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    injections: tuple[Injection, ...] = ()
+    """As planned and revised by events, in order; those that have not happened lack time and activity."""
+    reference: EchoSeries | None = field(default=None, repr=False)
+    anatomy: Anatomy | None = field(default=None, repr=False)
+    volumes: tuple[Volume, ...] = field(default=(), repr=False)
+    structure_faults: tuple[str, ...] = ()
+    results: tuple[FractionResult, ...] = field(default=(), repr=False)
+    """In order of injection; only fractions that have a result or an error."""
+    awaited: tuple[str, int] | None = None
+    """The (position, fraction) that the next series is expected to show."""
+    not_imaged_mbq: float = 0.0
+    alarms: tuple[RaisedAlarm, ...] = ()
+    events: tuple[Event, ...] = field(default=(), repr=False)
+    """The most recent events, oldest first (bounded)."""
+    latest_acquired_at: datetime | None = None
+    computing: str = ""
+    """What is being computed now, in words; empty when idle."""
+    complete: bool = False
+    """Every planned injection has a result or an error."""
