@@ -1,0 +1,1 @@
+"""The physics of Holmia as pure functions on arrays: no Qt, no DICOM, no network, no files, no clock."""

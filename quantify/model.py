@@ -274,6 +274,7 @@ class Injection:
     holmium_fraction: float | None = None
     provisional_reason: str | None = None
     aborted: bool = False
+    outside_mri: bool = False
 
     @property
     def key(self) -> tuple[str, int]:

@@ -1,0 +1,171 @@
+"""Alarms: what somebody has to see, derived from results. The same finding has the same id in every run (hazard 18)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from config.plan import TreatmentPlan
+from config.settings import AlarmSettings
+from console.snapshot import Binding
+from dicom_listener.events import Event
+from dicom_listener.images import SeriesState, SeriesStatus
+from quantify.model import Alarm, FractionResult, FractionStatus, Priority, RegistrationStatus, Role, TrendStatus
+
+_K95 = 1.96
+
+
+def find_alarms(
+    *,
+    plan: TreatmentPlan,
+    settings: AlarmSettings,
+    results: Sequence[FractionResult],
+    series: Sequence[SeriesState],
+    bindings: Sequence[Binding],
+    quarantined: Sequence[Event],
+    structure_faults: Sequence[str],
+    since: datetime,
+) -> tuple[Alarm, ...]:
+    """Every alarm that the treatment as known gives cause for; high priority first, then in order of time.
+
+    `since` dates the alarms that no image or event dates (a structure that is missing).
+    """
+    found: list[Alarm] = []
+    found += [_quarantine(event) for event in quarantined]
+    found += [alarm for result in results for alarm in _of_result(result, plan, settings)]
+    found += _of_series(series, bindings)
+    found += [
+        _alarm(Priority.MEDIUM, "structures", fault, since, detail=fault) for fault in structure_faults
+    ]
+    order = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
+    unique = {alarm.id: alarm for alarm in found}
+    return tuple(sorted(unique.values(), key=lambda a: (order[a.priority], a.raised_at, a.id)))
+
+
+def _alarm(
+    priority: Priority,
+    kind: str,
+    text: str,
+    raised_at: datetime,
+    *,
+    position: str | None = None,
+    fraction: int | None = None,
+    volume: str | None = None,
+    detail: str = "",
+) -> Alarm:
+    # Not the text: its numbers change when a series is completed late, the finding does not.
+    identity = "|".join([kind, position or "", str(fraction or ""), volume or "", detail])
+    return Alarm(
+        id=hashlib.sha256(identity.encode()).hexdigest()[:16],
+        priority=priority,
+        kind=kind,
+        text=text,
+        raised_at=raised_at,
+        position=position,
+        fraction=fraction,
+        volume=volume,
+    )
+
+
+def _quarantine(event: Event) -> Alarm:
+    cause = str(event.payload.get("cause", ""))
+    kind = "patient_mismatch" if cause == "other_patient" else "instance_conflict"
+    text = (
+        "Images of another patient were received and set aside in the quarantine file."
+        if cause == "other_patient"
+        else "An image was received twice with different content; the second was set aside in the quarantine file."
+    )
+    # One alarm a sender and cause: a hundred misdirected images are one finding.
+    return _alarm(Priority.HIGH, kind, text, event.utc, detail=str(event.payload.get("association", "")))
+
+
+def _of_result(result: FractionResult, plan: TreatmentPlan, settings: AlarmSettings) -> Iterable[Alarm]:
+    when = result.acquired_at
+    if when is None:
+        return
+    own = {"position": result.position, "fraction": result.fraction}
+    registration = result.registration
+    if registration is not None and registration.status == RegistrationStatus.FAILED:
+        yield _alarm(
+            Priority.MEDIUM,
+            "registration_failed",
+            f"{result.label}: registration failed, dose withheld: {registration.message}",
+            when,
+            **own,  # type: ignore[arg-type]
+        )
+    elif result.status == FractionStatus.FAILED:
+        yield _alarm(Priority.MEDIUM, "fraction_failed", f"{result.label}: {result.error}", when, **own)  # type: ignore[arg-type]
+    if result.recovery_ratio is not None:
+        off = abs(result.recovery_ratio - 1.0)
+        band = max(settings.recovery_band_pct / 100.0, 2.0 * (result.recovery_u or 0.0))
+        if off > band:
+            yield _alarm(
+                Priority.MEDIUM,
+                "recovery",
+                f"{result.label}: recovery {100 * result.recovery_ratio:.0f} %, outside 100 ± {100 * band:.0f} %",
+                when,
+                **own,  # type: ignore[arg-type]
+            )
+    for limit in plan.limits:
+        statistics = result.volumes.get(limit.volume)
+        if statistics is None or statistics.dose_mean_gy is None:
+            continue
+        upper = statistics.dose_mean_gy + _K95 * (statistics.dose_mean_u_gy or 0.0)
+        if upper > limit.dose_gy:
+            healthy = statistics.role != Role.TUMOUR
+            yield _alarm(
+                Priority.HIGH if healthy else Priority.LOW,
+                "limit",
+                f"{limit.volume} {statistics.dose_mean_gy:.0f} ± {statistics.dose_mean_u_gy or 0:.0f} Gy after "
+                f"{result.label}, upper bound {upper:.0f} Gy, limit {limit.dose_gy:g} Gy",
+                when,
+                volume=limit.volume,
+                **own,  # type: ignore[arg-type]
+            )
+    yield from _of_trend(result, when)
+
+
+def _of_trend(result: FractionResult, when: datetime) -> Iterable[Alarm]:
+    for name, point in result.trend.items():
+        if point.status != TrendStatus.TESTED or not point.flagged or point.deviation_pct is None:
+            continue
+        statistics = result.volumes.get(name)
+        role = statistics.role if statistics is not None else Role.TUMOUR
+        above = point.direction == "above"
+        if role != Role.TUMOUR and not above:
+            continue  # less than expected in healthy tissue harms nobody
+        beyond = "outside" if point.significant else "within"
+        yield _alarm(
+            Priority.MEDIUM if role != Role.TUMOUR else Priority.LOW,
+            "trend_deviation",
+            f"{name} {point.deviation_pct:+.0f} % ({point.deviation_gy or 0:+.0f} Gy) from its line after "
+            f"{result.label}, {beyond} the prediction interval",
+            when,
+            position=result.position,
+            fraction=result.fraction,
+            volume=name,
+        )
+
+
+def _of_series(series: Sequence[SeriesState], bindings: Sequence[Binding]) -> Iterable[Alarm]:
+    by_key = {binding.series_key: binding for binding in bindings}
+    for state in series:
+        binding = by_key.get(state.key)
+        if binding is None or state.acquired_at is None:
+            continue
+        own = {"position": binding.position, "fraction": binding.fraction}
+        name = state.description or state.protocol or "series"
+        if state.status == SeriesStatus.INCOMPLETE and len(state.echo_times_s) > 1:
+            text = f"{name}: {state.reason}"
+            yield _alarm(Priority.MEDIUM, "series_incomplete", text, state.acquired_at, detail=state.key, **own)  # type: ignore[arg-type]
+        if binding.role == "superseded":
+            text = (
+                f"Two holmium series after {binding.position} F{binding.fraction}: the last is used. "
+                "A repeat, an unlogged injection, or a new baseline?"
+            )
+            yield _alarm(Priority.MEDIUM, "ambiguous_series", text, state.acquired_at, **own)  # type: ignore[arg-type]
+        if binding.role == "refused":
+            yield _alarm(
+                Priority.MEDIUM, "series_refused", f"{name}: {binding.why}", state.acquired_at, detail=state.key, **own  # type: ignore[arg-type]
+            )

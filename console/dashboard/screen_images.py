@@ -1,0 +1,204 @@
+"""The image part of the screen: cuts, wash, isodose lines, outlines, crosshair and what lies under it. Nothing is computed of doses."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from console.dashboard import formatting
+from console.dashboard.planes import PlaneGeometry, bounds_mm, contour_lines, direction_letters, plane_geometries
+from console.dashboard.screen_model import DoseLegend, Isodose, Lines, Outline, PlaneScreen
+from console.dashboard.view import ViewState, inside, reference_grid
+from console.snapshot import Anatomy, Snapshot
+from quantify.model import Array, EchoSeries, FractionResult, Grid, ParametricMap, Reason, Role, Volume
+
+# Enough around the liver to know where one is in the body.
+_FOCUS_MARGIN_MM = 30.0
+_BODY_MARGIN_MM = 8.0
+# Reasons that are worth hatching: outside the body there is never a signal.
+_HATCHED = (Reason.AIR_INTERFACE, Reason.POOR_FIT, Reason.OUTSIDE)
+
+
+def build_planes(
+    snapshot: Snapshot, view: ViewState, result: FractionResult | None, legend: DoseLegend, indices: dict[str, int]
+) -> tuple[PlaneScreen, ...]:
+    """Axial, coronal and sagittal cuts through the chosen voxel; none while there is no image.
+
+    Parameters
+    ----------
+    result
+        The fraction whose dose is laid over the anatomy; None, or one without maps: anatomy alone.
+    indices
+        Name of a volume to its number in the plot.
+    """
+    grid, background = reference_grid(snapshot), snapshot.anatomy or snapshot.reference
+    if grid is None or background is None:
+        return ()
+    voxel = chosen_voxel(snapshot, view)
+    volumes = tuple(v for v in snapshot.volumes if v.grid.shape == grid.shape)
+    dose = result.maps.dose if result is not None and result.maps is not None else None
+    focus = next((v for role in (Role.LIVER, Role.HEALTHY_LIVER) for v in volumes if v.role is role), None)
+    planes = []
+    for geometry in plane_geometries(grid):
+        index = voxel[geometry.normal_axis]
+        planes.append(
+            PlaneScreen(
+                geometry=geometry,
+                title=_title(geometry, grid, voxel),
+                grey=_cut_float(_values(background), geometry, index),
+                grey_levels=_grey_levels(background, view.grey_window),
+                dose=_cut_float(dose.values, geometry, index) if dose is not None and view.wash else None,
+                unevaluable=_unevaluable(dose, geometry, index) if dose is not None and view.wash else None,
+                isodoses=_isodoses(dose, geometry, index, legend.levels_gy) if dose is not None and view.isodose else (),
+                outlines=_outlines(volumes, geometry, index, indices) if view.volumes else (),
+                crosshair_mm=geometry.place_mm(voxel),
+                focus_mm=_focus(background, focus, geometry),
+            )
+        )
+    return tuple(planes)
+
+
+def chosen_voxel(snapshot: Snapshot, view: ViewState) -> tuple[int, int, int]:
+    """The voxel that the planes cut through: the reader's, else the middle of the first tumour, else of the grid."""
+    grid = reference_grid(snapshot)
+    if grid is None:
+        return 0, 0, 0
+    if view.voxel is not None:
+        return inside(view.voxel, grid)
+    tumour = next((v for v in snapshot.volumes if v.role is Role.TUMOUR and v.grid.shape == grid.shape), None)
+    if tumour is not None:
+        return inside(_middle(tumour), grid)
+    return grid.shape[0] // 2, grid.shape[1] // 2, grid.shape[2] // 2
+
+
+def probe_words(snapshot: Snapshot, view: ViewState, result: FractionResult | None) -> str:
+    """What lies under the crosshair: place in the patient (mm), dose with its uncertainty, or why there is none."""
+    grid = reference_grid(snapshot)
+    if grid is None:
+        return ""
+    voxel = chosen_voxel(snapshot, view)
+    point = grid.affine_lps_mm[:3] @ np.array([*voxel, 1.0])
+    letters = (("L", "R"), ("P", "A"), ("H", "F"))
+    place = " ".join(f"{pair[int(value < 0)]} {abs(value):.0f}" for pair, value in zip(letters, point, strict=True))
+    return f"{place} mm: {_dose_words(result, voxel)}"
+
+
+def _dose_words(result: FractionResult | None, voxel: tuple[int, int, int]) -> str:
+    if result is None or result.maps is None:
+        return "no dose map"
+    dose = result.maps.dose
+    reason = Reason(int(dose.reason[voxel]))
+    value = float(dose.values[voxel])
+    error = float(dose.standard_error[voxel]) if dose.standard_error is not None else None
+    if reason is Reason.LOWER_BOUND:
+        return formatting.lower_bound(value, error, "Gy")
+    if reason is not Reason.EVALUABLE:
+        return f"not evaluable ({reason.sentence})"
+    words = formatting.with_uncertainty(value, error, "Gy")
+    return f"{words} (uncertainty unknown)" if words == formatting.NOT_KNOWN else words
+
+
+def _title(geometry: PlaneGeometry, grid: Grid, voxel: tuple[int, int, int]) -> str:
+    axis = geometry.normal_axis
+    count, index = grid.shape[axis], voxel[axis] + 1
+    oblique = f"oblique {geometry.oblique_deg:.0f}° " if geometry.oblique_deg else ""
+    direction = direction_letters(grid.affine_lps_mm[:3, axis])
+    return f"{oblique}{geometry.name} {index}/{count} → {direction}"
+
+
+def _values(background: Anatomy | EchoSeries) -> Array:
+    return background.values if isinstance(background, Anatomy) else background.signal[0]
+
+
+def _cut_float(values: Array, geometry: PlaneGeometry, index: int) -> Array:
+    plane = geometry.cut(values, index)
+    return plane.astype(np.float32, copy=False)
+
+
+@lru_cache(maxsize=4)
+def _image_levels(background: Anatomy | EchoSeries) -> tuple[float, float]:
+    sample = _values(background)[::2, ::2, ::2]
+    sample = sample[np.isfinite(sample)]
+    if sample.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(sample, (2.0, 99.5)))
+    return low, max(high, low + 1e-6)
+
+
+def _grey_levels(background: Anatomy | EchoSeries, window: tuple[float, float] | None) -> tuple[float, float]:
+    if window is None:
+        return _image_levels(background)
+    level, width = window
+    return level - width / 2, level + width / 2
+
+
+@lru_cache(maxsize=8)
+def _middle(volume: Volume) -> tuple[int, int, int]:
+    inside_it = np.argwhere(volume.occupancy >= 0.5)
+    if not len(inside_it):
+        return volume.grid.shape[0] // 2, volume.grid.shape[1] // 2, volume.grid.shape[2] // 2
+    s, r, c = (int(v) for v in np.median(inside_it, axis=0))
+    return s, r, c
+
+
+@lru_cache(maxsize=16)
+def _focus(
+    background: Anatomy | EchoSeries, liver: Volume | None, geometry: PlaneGeometry
+) -> tuple[float, float, float, float]:
+    if liver is not None:
+        return bounds_mm(liver.occupancy > 0, geometry, margin_mm=_FOCUS_MARGIN_MM)
+    low, high = _image_levels(background)
+    return bounds_mm(_values(background) > low + 0.1 * (high - low), geometry, margin_mm=_BODY_MARGIN_MM)
+
+
+def _unevaluable(dose: ParametricMap, geometry: PlaneGeometry, index: int) -> NDArray[np.bool_]:
+    return np.isin(geometry.cut(dose.reason, index), _HATCHED)
+
+
+def _with_label(x: NDArray[np.float64], y: NDArray[np.float64], connect: NDArray[np.bool_]) -> Lines:
+    """Lines, and a place for their name: the rightmost point of the longest of them."""
+    if not len(x):
+        return Lines(x_mm=x, y_mm=y, connect=connect, label_at=None)
+    ends = np.flatnonzero(~connect) + 1
+    starts = np.concatenate(([0], ends[:-1]))
+    longest = int(np.argmax(ends - starts))
+    part = slice(starts[longest], ends[longest])
+    at = int(np.argmax(x[part])) + int(starts[longest])
+    return Lines(x_mm=x, y_mm=y, connect=connect, label_at=(float(x[at]), float(y[at])))
+
+
+@lru_cache(maxsize=64)
+def _isodoses(
+    dose: ParametricMap, geometry: PlaneGeometry, index: int, levels_gy: tuple[float, ...]
+) -> tuple[Isodose, ...]:
+    plane = _cut_float(dose.values, geometry, index)
+    lines = contour_lines(plane, levels_gy, geometry.spacing_mm)
+    return tuple(
+        Isodose(level_gy=level, lines=_with_label(*parts)) for level, parts in zip(levels_gy, lines, strict=True)
+    )
+
+
+def _outlines(
+    volumes: tuple[Volume, ...], geometry: PlaneGeometry, index: int, indices: dict[str, int]
+) -> tuple[Outline, ...]:
+    # The healthy liver is the liver without its tumours: its border is drawn already.
+    whole = any(v.role is Role.LIVER for v in volumes)
+    drawn = [v for v in volumes if not (whole and v.role is Role.HEALTHY_LIVER)]
+    found = []
+    for volume in drawn:
+        lines = _border(volume, geometry, index)
+        if len(lines.x_mm):
+            series = indices.get(volume.name) if volume.role is Role.TUMOUR else None
+            found.append(Outline(name=volume.name, lines=lines, series=series))
+    return tuple(found)
+
+
+@lru_cache(maxsize=128)
+def _border(volume: Volume, geometry: PlaneGeometry, index: int) -> Lines:
+    plane = _cut_float(volume.occupancy, geometry, index)
+    if not plane.any():
+        return _with_label(np.empty(0), np.empty(0), np.empty(0, dtype=bool))
+    (parts,) = contour_lines(plane, (0.5,), geometry.spacing_mm)
+    return _with_label(*parts)

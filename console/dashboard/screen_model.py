@@ -1,0 +1,270 @@
+"""What the window draws, whole and immutable: every word, digit and state is decided before Qt sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from console.dashboard.planes import PlaneGeometry
+from console.snapshot import Mode
+from quantify.model import Array, FloatArray
+
+RESEARCH_USE = "RESEARCH USE ONLY"
+DISCLAIMER = (
+    "For research use only. Not a medical device; not cleared, approved or CE-marked. Displayed dose is an estimate "
+    "with stated uncertainty; confirm with an independent method."
+)
+
+
+class Tone(StrEnum):
+    """How a thing is coloured; never the only sign of a state."""
+
+    NORMAL = "normal"
+    MUTED = "muted"
+    GOOD = "good"
+    ACTIVE = "active"
+    CAUTION = "caution"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A state as a shape, a word and a colour, so that any one of the three suffices."""
+
+    sign: str
+    word: str
+    tone: Tone = Tone.NORMAL
+
+    @property
+    def text(self) -> str:
+        """Shape and word."""
+        return f"{self.sign} {self.word}".strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One text of a table."""
+
+    text: str
+    tone: Tone = Tone.NORMAL
+    bold: bool = False
+    tooltip: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a table; a heading spans all columns."""
+
+    cells: tuple[Cell, ...]
+    heading: bool = False
+    highlighted: bool = False
+    series: int | None = None
+    """The symbol and colour that this row has in the plot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """Who, whose rules, which mode, what time."""
+
+    patient: str
+    patient_details: str
+    mode: Mode
+    mode_words: str
+    clock: str
+    clock_note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuideStep:
+    """One step of the procedure; exactly one is current."""
+
+    number: str
+    words: str
+    state: State
+    current: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """The series that is arriving: images received of those expected (0: not known yet)."""
+
+    words: str
+    received: int
+    expected: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """Where the procedure stands and what the console waits for."""
+
+    steps: tuple[GuideStep, ...]
+    sentence: str
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitBar:
+    """A value against its limit, as drawn: all in Gy."""
+
+    value_gy: float
+    uncertainty_gy: float
+    limit_gy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlanceNumber:
+    """One number to be read at three metres."""
+
+    label: str
+    value: str
+    detail: str
+    note: str
+    state: State
+    bar: LimitBar | None = None
+    series: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Badge:
+    """Which fraction the images show, when it was acquired, how old it is, and whether it is current."""
+
+    text: str
+    state: State
+    stale: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """Polylines in plane millimetres: x and y concatenated, ``connect`` False where one ends; ``label_at`` for the name."""
+
+    x_mm: FloatArray
+    y_mm: FloatArray
+    connect: NDArray[np.bool_]
+    label_at: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isodose:
+    """The line of one dose level in one plane."""
+
+    level_gy: float
+    lines: Lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """Where a volume's border cuts a plane. ``series`` is its symbol in the plot (None: not a tumour)."""
+
+    name: str
+    lines: Lines
+    series: int | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlaneScreen:
+    """One cut through the patient, display row 0 on top; arrays are read-only (row, column)."""
+
+    geometry: PlaneGeometry
+    title: str
+    grey: Array | None
+    grey_levels: tuple[float, float]
+    dose: Array | None
+    unevaluable: NDArray[np.bool_] | None
+    isodoses: tuple[Isodose, ...]
+    outlines: tuple[Outline, ...]
+    crosshair_mm: tuple[float, float]
+    focus_mm: tuple[float, float, float, float]
+    """left, top, width, height of what is worth showing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoseLegend:
+    """The one table of doses: fixed Gy levels for wash, lines and colour bar."""
+
+    maximum_gy: float
+    threshold_gy: float
+    levels_gy: tuple[float, ...]
+    colour_map: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrendSeries:
+    """One volume in the plot. x: MBq injected at the position; y and u: mean dose, Gy (u NaN for a lower bound)."""
+
+    volume: str
+    index: int
+    x_mbq: tuple[float, ...]
+    dose_gy: tuple[float, ...]
+    u_gy: tuple[float, ...]
+    lower_bound: tuple[bool, ...]
+    solid: tuple[tuple[float, float], tuple[float, float]] | None
+    """The fitted line over its own points: two (x, y)."""
+    dashed: tuple[tuple[float, float], tuple[float, float]] | None
+    expected: tuple[float, float] | None
+    interval_gy: tuple[float, float] | None
+    flagged: bool
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrendScreen:
+    """Mean dose against injected activity (EMERITUS-1, figure 2)."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x_maximum_mbq: float
+    y_maximum_gy: float
+    planned_x_mbq: tuple[float, ...]
+    series: tuple[TrendSeries, ...]
+    findings: tuple[Cell, ...]
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A panel's table: headings of the columns and the rows."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    empty: str = ""
+    """What is said when there is no row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayersOn:
+    """Which layers lie over the anatomy."""
+
+    wash: bool
+    isodose: bool
+    volumes: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Screen:
+    """Everything on the window at one moment."""
+
+    header: Header
+    guide: Guide
+    fractions: Table
+    ledger: Table
+    limits: Table
+    series: Table
+    badge: Badge
+    planes: tuple[PlaneScreen, ...]
+    images_message: str
+    legend: DoseLegend
+    layers: LayersOn
+    probe: str
+    glance: tuple[GlanceNumber, ...]
+    trend: TrendScreen
+    volumes: Table
+    alarms: Table
+    unacknowledged: tuple[str, ...]
+    """Identifiers of the alarms that nobody has acknowledged."""
+    alarm_summary: State
+    events: Table
+    status: tuple[Cell, ...]

@@ -1,0 +1,49 @@
+"""A folder of outputs, written whole: each file appears under its name only when it is finished."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from console.outputs.nifti import map_arrays, write_nifti
+from console.outputs.results import results_csv, results_json
+from console.snapshot import Snapshot
+
+
+class OutputError(Exception):
+    """An output could not be written; the text says which, where and what to do."""
+
+
+def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str], None] | None = None) -> None:
+    """Write ``results.json``, ``results.csv`` and ``maps/{name}_{position}_f{n}.nii.gz`` into `folder`.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made or written.
+    """
+    try:
+        (folder / "maps").mkdir(parents=True, exist_ok=True)
+        for result in snapshot.results:
+            for name, (values, grid) in map_arrays(result).items():
+                target = folder / "maps" / f"{name}_{result.position}_f{result.fraction}.nii.gz"
+                if progress is not None:
+                    progress(target.name)
+                unfinished = target.with_name(f".{target.name.removesuffix('.nii.gz')}.part.nii.gz")
+                write_nifti(unfinished, values, grid)
+                unfinished.replace(target)
+        _write_text(folder / "results.csv", results_csv(snapshot))
+        _write_text(folder / "results.json", results_json(snapshot))
+    except (OSError, RuntimeError) as error:  # RuntimeError: ITK's way to say that a file cannot be written
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip().splitlines()[-1]
+        raise OutputError(f"The outputs cannot be written to {folder}: {reason}; choose another --out.") from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.part")
+    with unfinished.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    unfinished.replace(path)

@@ -1,0 +1,43 @@
+"""Maps as NIfTI on the reference grid, through SimpleITK (which turns LPS into NIfTI's RAS)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - the library's own short name
+from numpy.typing import NDArray
+
+from quantify.model import FractionResult, Grid
+
+
+def map_arrays(result: FractionResult) -> dict[str, tuple[NDArray[np.generic], Grid]]:
+    """The maps of a fraction by the names they have in files; empty when the fraction has none."""
+    maps = result.maps
+    if maps is None:
+        return {}
+    return {
+        "r2star": (maps.r2star.values, maps.r2star.grid),
+        "holmium": (maps.holmium.values, maps.holmium.grid),
+        "dose": (maps.dose.values, maps.dose.grid),
+        "reason": (maps.dose.reason, maps.dose.grid),
+    }
+
+
+def map_hashes(result: FractionResult) -> dict[str, str]:
+    """SHA-256 of the bytes of every map: what `result_shown` records and `--verify` compares."""
+    return {
+        name: hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+        for name, (values, _) in map_arrays(result).items()
+    }
+
+
+def write_nifti(path: Path, values: NDArray[np.generic], grid: Grid) -> None:
+    """Write one map (slice, row, column); NaN stays NaN, units are those of the map."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
+    spacing = grid.spacing_mm[::-1]
+    image.SetSpacing(spacing)
+    image.SetOrigin(grid.affine_lps_mm[:3, 3].tolist())
+    image.SetDirection((grid.affine_lps_mm[:3, 2::-1] / np.array(spacing)).ravel().tolist())
+    sitk.WriteImage(image, str(path), useCompression=True)

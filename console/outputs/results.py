@@ -1,0 +1,167 @@
+"""``results.json`` and ``results.csv`` (design §8): the one place where Python names become the names in files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from console.outputs.wording import RESEARCH_USE
+from console.snapshot import Snapshot
+from quantify.model import (
+    Alarm,
+    FractionResult,
+    Registration,
+    Role,
+    TrendPoint,
+    TrendStatus,
+    VolumeStatistics,
+    VolumeStatus,
+)
+
+
+def software_version() -> str:
+    """Version of the installed Holmia."""
+    return version("holmia")
+
+
+def results_document(snapshot: Snapshot) -> dict[str, Any]:
+    """Everything known of a treatment as the JSON document of design §8. Unknown is None; there is no NaN."""
+    zone = ZoneInfo(snapshot.plan.time_zone) if snapshot.plan is not None else ZoneInfo("UTC")
+    reference = snapshot.reference
+    return {
+        "schema": 1,
+        "research_use": RESEARCH_USE,
+        "treatment": {"patient_id": snapshot.plan.patient.id if snapshot.plan is not None else snapshot.patient_id},
+        "software": {
+            "version": software_version(),
+            "settings_sha256": snapshot.settings_sha256,
+            "record_head": snapshot.head_hash,
+        },
+        "reference": {"series_instance_uid": reference.series_instance_uid if reference is not None else None},
+        "fractions": [fraction_document(result, zone) for result in snapshot.results],
+        "alarms": [alarm_document(raised.alarm, zone) for raised in snapshot.alarms if raised.active],
+    }
+
+
+def fraction_document(result: FractionResult, zone: ZoneInfo) -> dict[str, Any]:
+    """One fraction of the document."""
+    return {
+        "position": result.position,
+        "fraction": result.fraction,
+        "status": str(result.status),
+        "error": result.error,
+        "provisional_reasons": list(result.provisional_reasons),
+        "injected_MBq": result.injected_mbq,
+        "cumulative_injected_MBq": result.cumulative_injected_mbq,
+        "measured_MBq": result.measured_mbq,
+        "measured_u_MBq": result.measured_u_mbq,
+        "recovery_ratio": result.recovery_ratio,
+        "recovery_ratio_u": result.recovery_u,
+        "series_instance_uid": result.series_instance_uid,
+        "acquired_at": _moment(result.acquired_at, zone),
+        "registration": None if result.registration is None else _registration(result.registration),
+        "volumes": {name: _volume(statistics) for name, statistics in result.volumes.items()},
+        "trend": {name: _trend(point) for name, point in result.trend.items()},
+    }
+
+
+def alarm_document(alarm: Alarm, zone: ZoneInfo) -> dict[str, Any]:
+    """One alarm of the document."""
+    return {
+        "id": alarm.id,
+        "priority": str(alarm.priority),
+        "kind": alarm.kind,
+        "text": alarm.text,
+        "position": alarm.position,
+        "fraction": alarm.fraction,
+        "volume": alarm.volume,
+        "raised_at": _moment(alarm.raised_at, zone),
+    }
+
+
+def _moment(moment: datetime | None, zone: ZoneInfo) -> str | None:
+    """ISO 8601 with the offset of the treatment's time zone."""
+    return None if moment is None else moment.astimezone(zone).isoformat()
+
+
+def _registration(registration: Registration) -> dict[str, Any]:
+    return {
+        "status": str(registration.status),
+        "translation_mm": list(registration.translation_mm),
+        "rotation_deg": list(registration.rotation_deg),
+        "similarity": registration.similarity,
+        "message": registration.message,
+    }
+
+
+def _volume(statistics: VolumeStatistics) -> dict[str, Any]:
+    return {
+        "role": str(statistics.role),
+        "volume_mL": statistics.volume_ml,
+        "evaluable_fraction": statistics.evaluable_fraction,
+        "status": str(statistics.status),
+        "message": statistics.message,
+        "dose_mean_Gy": statistics.dose_mean_gy,
+        "dose_mean_u_Gy": statistics.dose_mean_u_gy,
+        "dose_sd_Gy": statistics.dose_sd_gy,
+        "cv": statistics.cv,
+        "d90_Gy": statistics.d90_gy,
+        "d70_Gy": statistics.d70_gy,
+        "d50_Gy": statistics.d50_gy,
+        "tnr": statistics.tnr,
+        "activity_MBq": statistics.activity_mbq,
+    }
+
+
+def _trend(point: TrendPoint) -> dict[str, Any]:
+    interval = point.prediction_interval_gy
+    return {
+        "status": str(point.status),
+        "message": point.message,
+        "expected_Gy": point.expected_gy,
+        "deviation_pct": point.deviation_pct,
+        "deviation_Gy": point.deviation_gy,
+        "flagged": point.flagged,
+        "direction": point.direction,
+        "prediction_interval_Gy": None if interval is None else list(interval),
+        "significant": point.significant,
+    }
+
+
+def results_json(snapshot: Snapshot) -> str:
+    """The document as text; NaN is refused rather than written."""
+    return json.dumps(results_document(snapshot), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def results_csv(snapshot: Snapshot) -> str:
+    """One row for every fraction and volume, for a spreadsheet; the first line says what this is not."""
+    document = results_document(snapshot)
+    head = ["position", "fraction", "status", "error", "acquired_at", "injected_MBq", "cumulative_injected_MBq"]
+    head += ["measured_MBq", "recovery_ratio"]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    volume_keys = list(
+        _volume(VolumeStatistics(name="", role=Role.LIVER, status=VolumeStatus.OK, volume_ml=0, evaluable_fraction=0))
+    )
+    trend_keys = list(_trend(TrendPoint(volume="", status=TrendStatus.FIT)))
+    writer.writerow([f"# {RESEARCH_USE}"])
+    writer.writerow([*head, "volume", *volume_keys, *(f"trend_{key}" for key in trend_keys)])
+    for fraction in document["fractions"]:
+        own = [fraction[key] for key in head]
+        for name, volume in fraction["volumes"].items():
+            trend = fraction["trend"].get(name, {})
+            writer.writerow(
+                [*own, name, *(volume[key] for key in volume_keys), *(_cell(trend.get(key)) for key in trend_keys)]
+            )
+        if not fraction["volumes"]:
+            writer.writerow(own)
+    return stream.getvalue()
+
+
+def _cell(value: object) -> object:
+    return " ".join(f"{v:g}" for v in value) if isinstance(value, list) else value

@@ -1,0 +1,130 @@
+"""A session: an engine that follows a treatment file, and what the operator's console writes back into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from console.engine import AlarmFound, Engine, FractionComputed, Update
+from console.outputs.nifti import map_hashes
+from console.outputs.results import alarm_document, fraction_document, software_version
+from console.snapshot import Snapshot
+from dicom_listener.events import Event, Kind
+from dicom_listener.record import Record
+from quantify.model import FractionResult
+
+CONSOLE = "console"
+"""Actor of what the operator's console records by itself; what a person does carries the person's name."""
+
+
+def feed(engine: Engine, record: Record, event: Event) -> None:
+    """Give the engine one event, fetching its object only now: no cursor stays open (design §1)."""
+    data = record.object_bytes(event.object_sha256) if event.object_sha256 is not None else None
+    engine.take(event, data)
+
+
+def replayed(record: Record, engine: Engine) -> Iterator[Event]:
+    """Feed every event that the file holds now, one by one, yielding each after it was taken."""
+    after = 0
+    while batch := record.events(after):
+        for event in batch:
+            feed(engine, record, event)
+            yield event
+        after = batch[-1].seq
+
+
+class Session:
+    """Follows one file with one engine.
+
+    Parameters
+    ----------
+    record
+        The file; opened for writing when `operator` is set.
+    engine
+        Fresh; the session feeds it.
+    clock
+        Now, aware; only for the time of the events that an operator's console appends.
+    on_update, on_snapshot
+        Called in the thread that runs the session.
+    operator
+        Whether this is the operator's console: then what is shown and what is alarmed is recorded.
+    """
+
+    def __init__(
+        self,
+        *,
+        record: Record,
+        engine: Engine,
+        clock: Callable[[], datetime],
+        on_update: Callable[[Update], None] | None = None,
+        on_snapshot: Callable[[Snapshot], None] | None = None,
+        operator: bool = False,
+    ) -> None:
+        self._record = record
+        self._engine = engine
+        self._clock = clock
+        self._on_update = on_update or (lambda _: None)
+        self._on_snapshot = on_snapshot or (lambda _: None)
+        self._operator = operator
+        self._shown: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._raised: set[str] = set()
+
+    def run(self, stop: Callable[[], bool], *, poll_s: float = 0.02) -> None:
+        """Follow until `stop()`: take events, compute, tell."""
+        for batch in self._record.follow(0, stop=stop, poll_s=poll_s):
+            if batch:
+                self.take(batch)
+
+    def take(self, batch: list[Event]) -> None:
+        """Take a batch of events and compute what they imply."""
+        for event in batch:
+            feed(self._engine, self._record, event)
+            self._remember(event)
+        if all(event.actor == CONSOLE for event in batch):
+            self._on_snapshot(self._engine.snapshot())
+            return
+        for update in self._engine.advance():
+            if self._operator:
+                self._record_update(update)
+            self._on_update(update)
+        self._on_snapshot(self._engine.snapshot())
+
+    def _remember(self, event: Event) -> None:
+        """What this or an earlier console has already recorded is not recorded again."""
+        if event.kind == Kind.RESULT_SHOWN:
+            self._shown[str(event.payload["position"]), int(event.payload["fraction"])] = event.payload
+        elif event.kind == Kind.ALARM_RAISED:
+            self._raised.add(str(event.payload["alarm"]["id"]))
+
+    def _record_update(self, update: Update) -> None:
+        snapshot = self._engine.snapshot()
+        zone = ZoneInfo(snapshot.plan.time_zone if snapshot.plan is not None else "UTC")
+        if isinstance(update, FractionComputed):
+            payload = shown_payload(update.result, snapshot, zone)
+            before = self._shown.get(update.result.key)
+            if before is None or before["result"] != payload["result"] or before["map_sha256"] != payload["map_sha256"]:
+                self._shown[update.result.key] = payload
+                self._record.append(Kind.RESULT_SHOWN, payload, actor=CONSOLE, utc=self._clock())
+        elif isinstance(update, AlarmFound) and update.alarm.id not in self._raised:
+            self._raised.add(update.alarm.id)
+            payload = {"alarm": alarm_document(update.alarm, zone)}
+            self._record.append(Kind.ALARM_RAISED, payload, actor=CONSOLE, utc=self._clock())
+
+
+def shown_payload(result: FractionResult, snapshot: Snapshot, zone: ZoneInfo) -> dict[str, Any]:
+    """What `result_shown` records: the numbers, the hashes of the maps, the transform, version and settings."""
+    registration = result.registration
+    return {
+        "position": result.position,
+        "fraction": result.fraction,
+        "after_seq": snapshot.head_seq,
+        "result": fraction_document(result, zone),
+        "map_sha256": map_hashes(result),
+        "reference_to_series_lps_mm": (
+            [list(row) for row in registration.reference_to_series_lps_mm] if registration is not None else None
+        ),
+        "software_version": software_version(),
+        "settings_sha256": snapshot.settings_sha256,
+    }

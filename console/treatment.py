@@ -1,0 +1,320 @@
+"""The fold: what the events of a treatment amount to. Pure: same events, same treatment, whoever asks and whenever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from config.plan import TreatmentPlan, plan_from_mapping
+from config.settings import AlarmSettings, QuantificationSettings, settings_from_mapping
+from console.snapshot import Binding
+from dicom_listener.events import Event, Kind
+from dicom_listener.images import SeriesState, SeriesStatus
+from quantify.activity import MeasuredActivity, net_activity
+from quantify.isotope import Isotope, holmium_166
+from quantify.model import Injection
+
+Key = tuple[str, int]
+
+_SETTINGS_TABLES = ("alarms.", "display.", "site.")
+"""Tables that only the site's settings have; every other key of ``--set`` is the plan's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What operators said of one injection, over the plan: only the keys that were said are present."""
+
+    values: Mapping[str, Any]
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treatment:
+    """The facts of the treatment file, folded; everything that images add is the engine's."""
+
+    plan: TreatmentPlan | None = None
+    quantification: QuantificationSettings | None = None
+    alarms: AlarmSettings | None = None
+    recorded: Mapping[Key, Recorded] = field(default_factory=dict)
+    assignments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    clock_offset_s: float = 0.0
+    acknowledged: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
+    raised: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    quarantined: tuple[Event, ...] = ()
+    reference_key: str | None = None
+    """Locked: nothing replaces the reference once a fraction has been held against it."""
+
+
+def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | None = None) -> Treatment:
+    """The treatment after one more event. Events that only images, listeners or screens care about change nothing.
+
+    `overrides` (dotted plan keys, from ``--set``) are laid over every plan that is loaded: what-if leaves the file alone.
+    """
+    payload = event.payload
+    match event.kind:
+        case Kind.PLAN_LOADED | Kind.PLAN_REVISED:
+            laid_over = overrides or {}
+            of_plan = {k: v for k, v in laid_over.items() if not k.startswith(_SETTINGS_TABLES)}
+            of_settings = {k: v for k, v in laid_over.items() if k.startswith(_SETTINGS_TABLES)}
+            plan = plan_from_mapping(payload["plan"], site_time_zone=payload["time_zone"], overrides=of_plan)
+            base = settings_from_mapping(payload["settings"], overrides=of_settings)
+            return replace(
+                treatment,
+                plan=plan,
+                quantification=plan.quantification_settings(base.quantification),
+                alarms=base.alarms,
+            )
+        case Kind.INJECTION_RECORDED:
+            key = (str(payload["position"]), int(payload["fraction"]))
+            before = treatment.recorded.get(key, Recorded(values={}))
+            said = {k: v for k, v in payload.items() if k not in ("position", "fraction", "cancelled")}
+            now = Recorded(
+                values={**before.values, **said}, cancelled=bool(payload.get("cancelled", before.cancelled))
+            )
+            return replace(treatment, recorded={**treatment.recorded, key: now})
+        case Kind.SERIES_ASSIGNED:
+            return replace(treatment, assignments={**treatment.assignments, payload["series_key"]: payload})
+        case Kind.CLOCK_OFFSET_CONFIRMED:
+            return replace(treatment, clock_offset_s=float(payload["seconds"]))
+        case Kind.ALARM_RAISED:
+            alarm = payload["alarm"]
+            return replace(treatment, raised={**treatment.raised, alarm["id"]: alarm})
+        case Kind.ALARM_ACKNOWLEDGED:
+            said_by = (str(payload.get("name", "")), event.utc)
+            return replace(treatment, acknowledged={**treatment.acknowledged, payload["alarm"]: said_by})
+        case Kind.INSTANCE_QUARANTINED:
+            return replace(treatment, quarantined=(*treatment.quarantined, event))
+        case _:
+            return treatment
+
+
+def isotope_of(settings: QuantificationSettings) -> Isotope:
+    """166Ho with the half-life and energy of the settings."""
+    return holmium_166(
+        half_life_h=settings.half_life_h, absorbed_energy_mj_per_mbq=settings.absorbed_energy_mj_per_mbq
+    )
+
+
+def injections(treatment: Treatment) -> tuple[Injection, ...]:
+    """All injections as planned and revised: those that happened in order of time, then the planned ones in plan order."""
+    plan, settings = treatment.plan, treatment.quantification
+    if plan is None or settings is None:
+        return ()
+    keys = dict.fromkeys([(i.position, i.fraction) for i in plan.injections])
+    keys.update(dict.fromkeys(treatment.recorded))
+    all_of_them = [
+        _injection(key, treatment, plan, settings)
+        for key in keys
+        if not treatment.recorded.get(key, Recorded(values={})).cancelled
+    ]
+    happened = sorted((i for i in all_of_them if i.time is not None), key=lambda i: i.time or datetime.max)
+    return (*happened, *(i for i in all_of_them if i.time is None))
+
+
+def _injection(key: Key, treatment: Treatment, plan: TreatmentPlan, settings: QuantificationSettings) -> Injection:
+    planned = next((i for i in plan.injections if (i.position, i.fraction) == key), None)
+    said = treatment.recorded.get(key, Recorded(values={})).values
+    isotope = isotope_of(settings)
+    time = planned.time if planned is not None else None
+    if said.get("time") is not None:
+        time = datetime.fromisoformat(said["time"])
+    activity = planned.activity_mbq if planned is not None else None
+    u_activity, provisional = None, None
+    if planned is not None and planned.vials and time is not None:
+        net = net_activity(
+            drawn=[
+                MeasuredActivity(activity_mbq=v.activity_mbq, time=v.assay_time)
+                for v in plan.vials
+                if v.name in planned.vials
+            ],
+            residual_share=_residual_share(key, time, treatment, isotope),
+            time=time,
+            isotope=isotope,
+            loss_pct=settings.vial_loss_pct,
+            loss_u_pct=settings.vial_loss_u_pct,
+        )
+        activity, u_activity = net.activity_mbq, net.u_mbq
+        if net.assumed_loss:
+            provisional = f"residual not measured; a loss of {settings.vial_loss_pct:g} % is assumed"
+    if "activity_MBq" in said:
+        activity, u_activity, provisional = said["activity_MBq"], None, None
+    aborted = bool(said.get("aborted", False))
+    if aborted and activity is None:
+        provisional = "aborted; the delivered activity is not known"
+    microspheres = (planned.microspheres if planned is not None else None) or plan.microspheres
+    specific = None
+    drawn_from = [v for v in plan.vials if planned is not None and v.name in (planned.vials or ())]
+    if time is not None and drawn_from and all(v.mass_mg is not None for v in drawn_from):
+        # Vials of different age in one syringe: total activity over total mass.
+        total = sum(v.activity_mbq * isotope.decay_factor(v.assay_time, time) for v in drawn_from)
+        specific = total / sum(v.mass_mg or 0.0 for v in drawn_from)
+    elif time is not None:
+        specific = microspheres.specific_activity_mbq_per_mg * isotope.decay_factor(microspheres.reference_time, time)
+    return Injection(
+        position=key[0],
+        fraction=key[1],
+        planned_mbq=said.get("planned_MBq", planned.planned_mbq if planned is not None else None),
+        activity_mbq=activity,
+        activity_u_mbq=u_activity,
+        time=time,
+        specific_activity_mbq_per_mg=specific,
+        holmium_fraction=microspheres.holmium_fraction,
+        provisional_reason=provisional,
+        aborted=aborted,
+        outside_mri=bool(said.get("outside_mri", planned.outside_mri if planned is not None else False)),
+    )
+
+
+def _residual_share(key: Key, time: datetime, treatment: Treatment, isotope: Isotope) -> list[MeasuredActivity]:
+    """This injection's part of every residual that names it: in proportion to what its vials held."""
+    plan = treatment.plan
+    if plan is None:
+        return []
+    drawn = {
+        (i.position, i.fraction): sum(
+            v.activity_mbq * isotope.decay_factor(v.assay_time, time) for v in plan.vials if v.name in (i.vials or ())
+        )
+        for i in plan.injections
+    }
+    shares = []
+    for residual in plan.residuals:
+        members = [(str(position), int(fraction)) for position, fraction in residual.injections]
+        if key not in members:
+            continue
+        total = sum(drawn.get(member, 0.0) for member in members)
+        share = drawn.get(key, 0.0) / total if total > 0 else 1.0 / len(members)
+        shares.append(MeasuredActivity(activity_mbq=residual.activity_mbq * share, time=residual.assay_time))
+    return shares
+
+
+def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: frozenset[str]) -> tuple[Binding, ...]:
+    """What every series is to the treatment (design §7): reference, fraction, anatomy, or why not.
+
+    `structures_on` are the UIDs of the series that the structures were drawn on. The last complete multi-echo gradient echo
+    before the first injection is the reference until a fraction has been held against one; the complete series after
+    injection k and before injection k+1 is fraction k; of two in one window the last is used.
+    """
+    happened = [i for i in injections(treatment) if i.time is not None]
+    usable = [s for s in states if s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None]
+    automatic = [s for s in usable if s.key not in treatment.assignments]
+    before = [s for s in automatic if _window(s, happened, treatment.clock_offset_s) is None]
+    assigned_reference = [
+        key for key, said in treatment.assignments.items() if said["role"] == "reference"
+    ]
+    reference_key = (
+        assigned_reference[-1]
+        if assigned_reference
+        else treatment.reference_key or (before[-1].key if before else None)
+    )
+    reference = next((s for s in states if s.key == reference_key), None)
+    windows: dict[Key, str] = {}
+    for state in automatic:
+        injection = _window(state, happened, treatment.clock_offset_s)
+        if injection is not None and _protocol_fault(state, reference, treatment) is None:
+            windows[injection.key] = state.key  # states come in order of acquisition: the last one stays
+    return tuple(
+        _binding(state, treatment, reference, windows, happened, structures_on) for state in states
+    )
+
+
+def _binding(
+    state: SeriesState,
+    treatment: Treatment,
+    reference: SeriesState | None,
+    windows: Mapping[Key, str],
+    happened: Sequence[Injection],
+    structures_on: frozenset[str],
+) -> Binding:
+    said = treatment.assignments.get(state.key)
+    if said is not None:
+        return Binding(
+            series_key=state.key,
+            role="ignored" if said["role"] == "ignore" else str(said["role"]),
+            position=said.get("position"),
+            fraction=said.get("fraction"),
+            confirmed=True,
+            why="assigned by the operator",
+        )
+    if reference is not None and state.key == reference.key:
+        fault = _calibration_fault(state, treatment)
+        return Binding(series_key=state.key, role="reference" if fault is None else "refused", why=fault or _WHY_REFERENCE)
+    if structures_on.intersection(state.series_instance_uids):
+        return Binding(series_key=state.key, role="anatomy", why="the structures were drawn on it")
+    if state.holmium_refusal is not None:
+        return Binding(series_key=state.key, role="ignored", why=state.holmium_refusal)
+    injection = _window(state, happened, treatment.clock_offset_s)
+    if state.status != SeriesStatus.COMPLETE:
+        where = {} if injection is None else {"position": injection.position, "fraction": injection.fraction}
+        return Binding(series_key=state.key, role="unbound", why=state.reason, **where)  # type: ignore[arg-type]
+    if injection is None:
+        return Binding(
+            series_key=state.key, role="repeatability", why="acquired before the first injection, not the last such series"
+        )
+    fault = _protocol_fault(state, reference, treatment)
+    if fault is not None:
+        return Binding(
+            series_key=state.key, role="refused", position=injection.position, fraction=injection.fraction, why=fault
+        )
+    used = windows.get(injection.key) == state.key
+    return Binding(
+        series_key=state.key,
+        role="fraction" if used else "superseded",
+        position=injection.position,
+        fraction=injection.fraction,
+        why=f"acquired after injection {injection.label} and before the next"
+        + ("" if used else "; a later series of the same window is used"),
+    )
+
+
+_WHY_REFERENCE = "the last complete multi-echo gradient echo before the first injection"
+
+
+def _window(state: SeriesState, happened: Sequence[Injection], clock_offset_s: float) -> Injection | None:
+    """The last injection that ended before the acquisition started; None before the first."""
+    if state.acquired_at is None:
+        return None
+    start = state.acquired_at - timedelta(seconds=clock_offset_s)
+    earlier = [i for i in happened if i.time is not None and i.time <= start]
+    return earlier[-1] if earlier else None
+
+
+def _calibration_fault(state: SeriesState, treatment: Treatment) -> str | None:
+    """Why a series cannot be quantified with the plan's calibration; None if it can."""
+    plan = treatment.plan
+    if plan is None or state.field_strength_t is None:
+        return None
+    if abs(state.field_strength_t - plan.calibration.field_t) > 0.05 * plan.calibration.field_t:
+        return (
+            f"acquired at {state.field_strength_t:g} T but the relaxivity was calibrated at {plan.calibration.field_t:g} T; "
+            "give the calibration of this scanner"
+        )
+    return None
+
+
+def _protocol_fault(state: SeriesState, reference: SeriesState | None, treatment: Treatment) -> str | None:
+    """Why a series cannot be subtracted from the reference; None if it can."""
+    fault = _calibration_fault(state, treatment)
+    if fault is not None or reference is None:
+        return fault
+    if (
+        state.field_strength_t is not None
+        and reference.field_strength_t is not None
+        and abs(state.field_strength_t - reference.field_strength_t) > 0.05 * reference.field_strength_t
+    ):
+        return f"acquired at {state.field_strength_t:g} T, the reference at {reference.field_strength_t:g} T"
+    tolerance = (treatment.quantification.echo_time_tolerance_ms if treatment.quantification else 0.05) / 1000.0
+    same = len(state.echo_times_s) == len(reference.echo_times_s) and all(
+        abs(a - b) <= tolerance for a, b in zip(state.echo_times_s, reference.echo_times_s, strict=True)
+    )
+    if not same:
+        return (
+            f"echo times {_milliseconds(state.echo_times_s)} differ from the reference's "
+            f"{_milliseconds(reference.echo_times_s)}; repeat the series with the reference's protocol"
+        )
+    return None
+
+
+def _milliseconds(times_s: Sequence[float]) -> str:
+    return "/".join(f"{1000 * t:g}" for t in times_s) + " ms"

@@ -1,0 +1,136 @@
+"""Classic MR Image Storage: one image an instance (PS3.3 A.4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import tzinfo
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from dicom_listener.identity import text_of
+from dicom_listener.image_kind import classic_kind, sequence_of, values_of
+from dicom_listener.images import ImageKind, MrImage
+from dicom_listener.pixels import PixelError, stored_values
+from dicom_listener.scaling import NO_SCALE_SLOPE, Scaling, philips_scale_slope, private_value, rescale_of
+from dicom_listener.times import acquisition_time
+
+_PHILIPS_IMAGING_CREATOR, _PHILIPS_ECHOES_OFFSET = "Philips Imaging DD 001", 0x14
+
+
+def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, ...], str]:
+    """Decode a classic MR image.
+
+    Returns
+    -------
+    tuple
+        The one image, and a sentence on what was substituted (empty where nothing was).
+
+    Raises
+    ------
+    PixelError
+        If the instance cannot be used; the text says why.
+    """
+    kind_words = values_of(dataset, "ImageType")
+    if "MOSAIC" in kind_words:
+        raise PixelError("A mosaic holds all slices of a volume in one image; Holmia does not read mosaics.")
+    values = stored_values(dataset)
+    if len(values) != 1:
+        raise PixelError(f"A classic MR image with {len(values)} frames; one frame was expected.")
+    kind = classic_kind(dataset)
+    orientation = numbers_of(dataset.get("ImageOrientationPatient"), 6, "ImageOrientationPatient")
+    acquired_at, remark = acquisition_time(dataset, time_zone)
+    slope, intercept = rescale_of(dataset)
+    scale_slope = philips_scale_slope(dataset)
+    if is_philips(dataset) and scale_slope is None and kind is ImageKind.MAGNITUDE:
+        remark = f"{remark} {NO_SCALE_SLOPE}".strip()
+    image = MrImage(
+        signal=Scaling(slope=slope, intercept=intercept, scale_slope=scale_slope).signal(values[0]),
+        kind=kind,
+        echo_time_s=milliseconds(dataset.get("EchoTime")),
+        position_mm=triple(numbers_of(dataset.get("ImagePositionPatient"), 3, "ImagePositionPatient")),
+        row_direction=triple(orientation[:3]),
+        column_direction=triple(orientation[3:]),
+        pixel_spacing_mm=spacing_of(dataset.get("PixelSpacing")),
+        sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
+        frame_number=None,
+        acquisition_number=_acquisition_number(dataset),
+        acquired_at=acquired_at,
+        sequence=sequence_of(values_of(dataset, "ScanningSequence"), text_of(dataset, "EchoPulseSequence")),
+        field_strength_t=number(dataset.get("MagneticFieldStrength")),
+        declared_images=integer(dataset.get("ImagesInAcquisition")),
+        **series_fields(dataset),
+    )
+    return (image,), remark
+
+
+def series_fields(dataset: Dataset) -> dict[str, Any]:
+    """Return the fields of `MrImage` that stand at the top of classic and enhanced objects alike."""
+    return {
+        "frame_of_reference_uid": text_of(dataset, "FrameOfReferenceUID"),
+        "study_instance_uid": text_of(dataset, "StudyInstanceUID"),
+        "series_instance_uid": text_of(dataset, "SeriesInstanceUID"),
+        "series_number": integer(dataset.get("SeriesNumber")),
+        "protocol": text_of(dataset, "ProtocolName"),
+        "description": text_of(dataset, "SeriesDescription"),
+        "declared_echoes": integer(private_value(dataset, 0x2001, _PHILIPS_IMAGING_CREATOR, _PHILIPS_ECHOES_OFFSET)),
+    }
+
+
+def is_philips(dataset: Dataset) -> bool:
+    """Whether the scanner's maker is Philips."""
+    return text_of(dataset, "Manufacturer").lower().startswith("philips")
+
+
+def numbers_of(value: Iterable[object] | None, count: int, name: str) -> tuple[float, ...]:
+    """Return `count` finite numbers, or raise `PixelError` naming the attribute."""
+    try:
+        found = tuple(float(str(part)) for part in value or ())
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != count or not all(map(math.isfinite, found)):
+        raise PixelError(f"{name} is missing or is not {count} numbers; the image has no place in the patient.")
+    return found
+
+
+def spacing_of(value: Iterable[object] | None) -> tuple[float, float]:
+    """Return (between rows, between columns) in mm, or raise `PixelError`."""
+    rows, columns = numbers_of(value, 2, "PixelSpacing")
+    if rows <= 0 or columns <= 0:
+        raise PixelError(f"PixelSpacing is {rows}\\{columns} mm; expected two positive numbers.")
+    return rows, columns
+
+
+def triple(values: tuple[float, ...]) -> tuple[float, float, float]:
+    """Return the first three values."""
+    return values[0], values[1], values[2]
+
+
+def milliseconds(value: object) -> float | None:
+    """Return a DICOM time in ms as seconds; None where it is missing. The one place where ms become s."""
+    found = number(value)
+    # A decimal string of ms has no digits beyond the nanosecond: without rounding 1.2 ms would be 0.0011999…
+    return None if found is None else round(found * 1e-3, 9)
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, or None."""
+    try:
+        found = float(str(value))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def integer(value: object) -> int | None:
+    """Return a whole number, or None."""
+    found = number(value)
+    return None if found is None else int(found)
+
+
+def _acquisition_number(dataset: Dataset) -> int | None:
+    """Return the repetition: Philips numbers its dynamics by TemporalPositionIdentifier, all others by acquisition."""
+    if is_philips(dataset) and (integer(dataset.get("NumberOfTemporalPositions")) or 1) > 1:
+        return integer(dataset.get("TemporalPositionIdentifier"))
+    return integer(dataset.get("AcquisitionNumber"))

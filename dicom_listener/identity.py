@@ -1,0 +1,43 @@
+"""What an instance says of its patient, whatever character set it was written in."""
+
+from __future__ import annotations
+
+import warnings
+
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from dicom_listener.images import PatientIdentity
+from dicom_listener.times import parse_date
+
+
+def patient_identity(dataset: Dataset) -> PatientIdentity:
+    """Read the patient of a dataset; never raises.
+
+    SpecificCharacterSet (0008,0005) is honoured, with ISO 2022 extensions. Where it is malformed, or the bytes do
+    not fit it, the characters that cannot be read become replacement characters: patients are matched on id,
+    issuer and birth date, never on the name.
+    """
+    return PatientIdentity(
+        id=text_of(dataset, "PatientID"),
+        issuer=text_of(dataset, "IssuerOfPatientID"),
+        name=text_of(dataset, "PatientName"),
+        birth_date=parse_date(text_of(dataset, "PatientBirthDate")),
+        sex=text_of(dataset, "PatientSex"),
+    )
+
+
+def text_of(dataset: Dataset, keyword: str) -> str:
+    """Return an element's text without padding; empty where it is missing, with replacements where unreadable."""
+    raw = dataset.get_item(keyword)
+    kept = raw.value if isinstance(raw, RawDataElement) else None
+    # pydicom warns of what it replaces; the replacement characters say it where it matters.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            value = dataset.get(keyword)
+            text = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str("" if value is None else value)
+        except Exception:  # noqa: BLE001 - any byte may stand in a peer's text, and none of them may stop the reader
+            text = kept.decode("ascii", "replace") if isinstance(kept, bytes) else ""
+    return text.encode("utf-8", "replace").decode("utf-8").strip(" \0")

@@ -1,0 +1,101 @@
+"""Connections to treatment files: opened only when they are what they claim, errors turned into sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from dicom_listener.record_schema import (
+    APPLICATION_ID,
+    BUSY_TIMEOUT_S,
+    SCHEMA,
+    USER_VERSION,
+    RecordCorruptError,
+    RecordError,
+    RecordNewerError,
+)
+
+_SWITCH_PAUSE_S = 0.01
+"""Between attempts to enter WAL mode, for which SQLite itself does not wait."""
+
+
+def connected(path: Path, query: str, *, write_ahead: bool) -> sqlite3.Connection:
+    """Open the treatment file at the absolute `path` with SQLite's URI parameters `query`, and check what it is.
+
+    Raises
+    ------
+    RecordCorruptError, RecordNewerError, RecordError
+        If it is no treatment file, a newer one, or cannot be written although `write_ahead` is asked for.
+    """
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?{query}", uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
+    )
+    try:
+        connection.execute("PRAGMA trusted_schema=OFF")
+        _check_identity(path, connection)  # before anything is written to what may be another program's file
+        if write_ahead:
+            _enter_write_ahead_mode(path, connection)
+        connection.execute("PRAGMA synchronous=FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connected_to_read_only_media(path: Path) -> sqlite3.Connection:
+    """Open a treatment file where nothing can be written, not even a lock."""
+    try:
+        return connected(path, "mode=ro", write_ahead=False)
+    except sqlite3.OperationalError:
+        # A file left in WAL mode needs its index written even by readers. Without a log nothing is missing from it.
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        return connected(path, "mode=ro&immutable=1", write_ahead=False)
+
+
+def _check_identity(path: Path, connection: sqlite3.Connection) -> None:
+    if value(connection, "PRAGMA application_id") != APPLICATION_ID:
+        raise RecordCorruptError(f"{path} is not a treatment file of Holmia; check the name.")
+    version = value(connection, "PRAGMA user_version")
+    if not isinstance(version, int) or version > USER_VERSION:
+        raise RecordNewerError(
+            f"{path} was written by a newer Holmia (file version {version}, this one reads {USER_VERSION}); "
+            "install the newer version."
+        )
+    found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
+    if found != SCHEMA:
+        raise RecordCorruptError(f"{path} has other tables or triggers than a treatment file; use a copy.")
+
+
+def _enter_write_ahead_mode(path: Path, connection: sqlite3.Connection) -> None:
+    for _ in range(int(BUSY_TIMEOUT_S / _SWITCH_PAUSE_S)):
+        try:
+            if value(connection, "PRAGMA journal_mode=WAL") == "wal":
+                return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # the low byte of the extended code
+                raise RecordError(f"{path} cannot be written: {error}; check the permissions of its folder.") from error
+        time.sleep(_SWITCH_PAUSE_S)
+    raise RecordError(f"{path} cannot be written: another program keeps it locked; close that.")
+
+
+def value(connection: sqlite3.Connection, statement: str) -> object:
+    """Return the one value of a statement's first row, or None."""
+    row = connection.execute(statement).fetchone()
+    return None if row is None else row[0]
+
+
+@contextlib.contextmanager
+def said_of(path: Path, done: str) -> Iterator[None]:
+    """Turn SQLite's errors into sentences."""
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError) as error:
+        raise RecordError(
+            f"{path} cannot be {done}: {error}; check the disk, its space and its permissions."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise RecordCorruptError(f"{path} is not a sound treatment file ({error}); use a copy.") from error

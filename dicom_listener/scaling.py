@@ -1,0 +1,92 @@
+"""From stored values to signal.
+
+Every vendor: displayed D = S · RS + RI (RescaleSlope, RescaleIntercept). Philips scales each image for display, so
+that two echoes of one series may have different factors; its signal is P = D / (RS · SS) with the private scale
+slope SS (2005,xx0E). Source: Chenevert et al., Errors in Quantitative Image Analysis due to Platform-Dependent
+Image Scaling, Transl Oncol 2014;7:65-71.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from dicom_listener.pixels import PixelError
+
+PHILIPS_CREATOR = "Philips MR Imaging DD 001"
+_SCALE_SLOPE_OFFSET = 0x0E
+
+NO_SCALE_SLOPE = (
+    "The Philips scale slope (2005,100E) is missing: values as displayed were used; echoes may be scaled unequally."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """``slope`` and ``intercept`` of D = S · slope + intercept; ``scale_slope`` is Philips' SS, None elsewhere."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    scale_slope: float | None = None
+
+    def signal(self, stored: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the signal, float32 of the same shape, arbitrary unit.
+
+        Raises
+        ------
+        PixelError
+            If a factor is zero or not finite.
+        """
+        divisor = 1.0 if self.scale_slope is None else self.slope * self.scale_slope
+        factors = (self.slope, self.intercept, divisor)
+        if not all(map(math.isfinite, factors)) or self.slope == 0 or divisor == 0:
+            raise PixelError(
+                f"The scaling of the image is unusable (slope {self.slope}, intercept {self.intercept}, Philips scale "
+                f"slope {self.scale_slope}); the signal cannot be recovered."
+            )
+        signal: NDArray[np.float32] = stored.astype(np.float32)
+        gain, offset = self.slope / divisor, self.intercept / divisor
+        if gain != 1.0:
+            signal *= np.float32(gain)
+        if offset != 0.0:
+            signal += np.float32(offset)
+        return signal
+
+
+def rescale_of(*datasets: Dataset | None) -> tuple[float, float]:
+    """Return (slope, intercept) of the first dataset that has a RescaleSlope; (1, 0) where none has."""
+    for dataset in datasets:
+        if dataset is not None and dataset.get("RescaleSlope") is not None:
+            return float(dataset["RescaleSlope"].value), float(dataset.get("RescaleIntercept") or 0.0)
+    return 1.0, 0.0
+
+
+def philips_scale_slope(*datasets: Dataset | None) -> float | None:
+    """Return the private scale slope of the first dataset that has one, found by its creator (the block moves)."""
+    for dataset in datasets:
+        value = private_value(dataset, 0x2005, PHILIPS_CREATOR, _SCALE_SLOPE_OFFSET)
+        if isinstance(value, bytes) and len(value) == 4:
+            # An implicit transfer syntax, or an archive, lost the value representation: it is FL.
+            return float(struct.unpack("<f", value)[0])
+        if value is not None:
+            try:
+                return float(value)
+            except (TypeError, ValueError):
+                continue
+    return None
+
+
+def private_value(dataset: Dataset | None, group: int, creator: str, offset: int) -> Any:  # noqa: ANN401
+    """Return the value of a private element found through its creator; None where it is missing."""
+    if dataset is None:
+        return None
+    try:
+        return dataset.private_block(group, creator)[offset].value
+    except KeyError:
+        return None
