@@ -47,8 +47,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Every setting, with its default. A site's TOML file may repeat any key with another value; a plan may override",
-        "those of `[quantification]`, and `--set KEY=VALUE` either. Unknown keys are refused with the nearest known one.",
+        "Every setting, with its default. A site's TOML file may repeat any key with another value;",
+        "a plan may override those of `[quantification]`. Unknown keys are refused with the nearest known one.",
         "This page is `config.describe.settings_page()`; a test holds it to the code.",
     ]
     table = ""

@@ -106,9 +106,12 @@ def faults_of(error: ValidationError, model: type[BaseModel], *, prefix: tuple[i
         _sentence(detail, model, prefix)
         for detail in details
         # A list is also too short when its elements are at fault; that much has been said.
-        if detail["type"] != "too_short"
-        or not any(place[:-1][: len(detail["loc"])] == detail["loc"] for place in places)
+        if detail["type"] != "too_short" or not any(_is_below(place, detail["loc"]) for place in places)
     ]
+
+
+def _is_below(place: tuple[int | str, ...], table: tuple[int | str, ...]) -> bool:
+    return len(place) > len(table) and place[: len(table)] == table
 
 
 def _sentence(detail: ErrorDetails, model: type[BaseModel], prefix: tuple[int | str, ...]) -> str:
@@ -196,14 +199,14 @@ def range_words(field: FieldInfo) -> str:
     for bound in field.metadata:
         for name, words in (("ge", "from"), ("gt", "above")):
             if (value := getattr(bound, name, None)) is not None:
-                low = f" {words} {value:g}"
+                low = f" {words} {value:.12g}"
         for name, words in (("le", "to"), ("lt", "below")):
             if (value := getattr(bound, name, None)) is not None:
-                high = f" {words} {value:g}"
+                high = f" {words} {value:.12g}"
     if high.startswith(" to") and not low:
         return high.replace(" to", " up to")
     if low.startswith(" from") and not high:
-        return f"{low} up"
+        return low.replace(" from", " of at least")
     if low and high and not (low.startswith(" from") and high.startswith(" to")):
         return f"{low} and{high.replace(' to', ' up to')}"
     return low + high

@@ -29,7 +29,10 @@ def parse_set(assignments: Iterable[str]) -> dict[str, object]:
     faults = []
     for text in assignments:
         key, sign, value = (part.strip() for part in text.partition("="))
-        if not sign or not key:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            # What the shell handed over was not text in its own encoding.
+            faults.append(f"{text!a} is not valid text; expected UTF-8.")
+        elif not sign or not key:
             faults.append(f"{text!r} is not KEY=VALUE; expected such as trend.threshold_pct=5.")
         elif key in values:
             faults.append(f"{key} is set twice; give it once.")

@@ -1,7 +1,7 @@
 """What must hold between the tables of a plan. Each fault is a sentence with the path where it shows.
 
 The checks read the file's content, not the validated plan, so that they speak in the same message as unknown keys and
-wrong types: a value that is itself at fault is left out here.
+wrong types: a value of a wrong type is left out here.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class _Assay:
 def decayed(activity_mbq: float, since: datetime, until: datetime, half_life_h: float) -> float:
     """Return A(t) = A₀ · 2^(−(t − t₀)/T½), MBq."""
     hours = (until - since).total_seconds() / 3600.0
-    return activity_mbq * math.exp2(-hours / half_life_h)
+    # Times years apart (a wrong date) must give a fault, not an overflow.
+    return activity_mbq * math.exp2(min(-hours / half_life_h, 900.0))
 
 
 def cross_faults(content: Mapping[str, Any], zone: ZoneInfo) -> list[str]:
@@ -320,7 +321,9 @@ def _text(table: Mapping[str, Any], key: str) -> str | None:
 
 def _number(table: Mapping[str, Any], key: str) -> float | None:
     value = table.get(key)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    # Neither infinite, nor NaN, nor a whole number that no float holds: all are out of range anyway.
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e12
+    return float(value) if isinstance(value, (int, float)) and usable else None
 
 
 def _whole(value: object) -> int | None:

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 
 from config.errors import quote
 
+YEARS = range(2000, 2100)
+"""Years that a time may lie in: others are slips, and lie near the ends of what a datetime can hold."""
+
 
 def zone_named(name: str) -> ZoneInfo:
     """Return the IANA time zone `name`.
@@ -43,6 +46,8 @@ def aware_time(value: object, zone: ZoneInfo) -> datetime:
     if not isinstance(value, datetime):
         lacking = {date: ", which lacks the time of day", time: ", which lacks the date"}.get(type(value), "")
         raise ValueError(f"{quote(value)}{lacking} is not a date and time; expected such as 2026-03-04T10:00:00.")
+    if value.year not in YEARS:
+        raise ValueError(f"{quote(value)} is not in the years {YEARS.start} to {YEARS.stop - 1}; check the date.")
     if value.tzinfo is None:
         value = _localised(value, zone)
     offset = value.astimezone(zone).utcoffset() or timedelta(0)

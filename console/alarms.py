@@ -35,9 +35,7 @@ def find_alarms(
     found += [_quarantine(event) for event in quarantined]
     found += [alarm for result in results for alarm in _of_result(result, plan, settings)]
     found += _of_series(series, bindings)
-    found += [
-        _alarm(Priority.MEDIUM, "structures", fault, since, detail=fault) for fault in structure_faults
-    ]
+    found += [_alarm(Priority.MEDIUM, "structures", fault, since, detail=fault) for fault in structure_faults]
     order = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
     unique = {alarm.id: alarm for alarm in found}
     return tuple(sorted(unique.values(), key=lambda a: (order[a.priority], a.raised_at, a.id)))
@@ -167,5 +165,10 @@ def _of_series(series: Sequence[SeriesState], bindings: Sequence[Binding]) -> It
             yield _alarm(Priority.MEDIUM, "ambiguous_series", text, state.acquired_at, **own)  # type: ignore[arg-type]
         if binding.role == "refused":
             yield _alarm(
-                Priority.MEDIUM, "series_refused", f"{name}: {binding.why}", state.acquired_at, detail=state.key, **own  # type: ignore[arg-type]
+                Priority.MEDIUM,
+                "series_refused",
+                f"{name}: {binding.why}",
+                state.acquired_at,
+                detail=state.key,
+                **own,  # type: ignore[arg-type]
             )

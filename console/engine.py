@@ -77,7 +77,9 @@ class _Cache:
     maps: dict[tuple[object, ...], tuple[Registration, ParametricMap | None, ParametricMap | None]] = field(
         default_factory=dict
     )
-    volumes: dict[tuple[object, ...], tuple[TreatmentVolumes, tuple[VolumeOfInterest, ...]]] = field(default_factory=dict)
+    volumes: dict[tuple[object, ...], tuple[TreatmentVolumes, tuple[VolumeOfInterest, ...]]] = field(
+        default_factory=dict
+    )
     anatomy: dict[tuple[object, ...], Anatomy] = field(default_factory=dict)
 
 
@@ -153,9 +155,7 @@ class Engine:
             self._structure_sets.append(instance.structure_set)
         if instance.images:
             self._stored_at[event.seq] = event.utc
-            self._assembly.add(
-                instance.images, seq=event.seq, association=str(event.payload.get("association", ""))
-            )
+            self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
 
     def _lock_reference(self) -> None:
         """Once a complete fraction stands against a reference, nothing replaces it."""
@@ -284,7 +284,11 @@ class Engine:
         )
 
     def _maps(
-        self, state: SeriesState, reference: FittedSeries, reference_id: tuple[str, int], settings: QuantificationSettings
+        self,
+        state: SeriesState,
+        reference: FittedSeries,
+        reference_id: tuple[str, int],
+        settings: QuantificationSettings,
     ) -> tuple[Registration, ParametricMap | None, ParametricMap | None]:
         """Registration, R2* and holmium of a series on the reference grid, cached by what they depend on."""
         plan = self._treatment.plan
@@ -339,7 +343,11 @@ class Engine:
         return self._cache.assembled[key]
 
     def _volumes_on(
-        self, reference: FittedSeries, reference_id: tuple[str, int], plan: TreatmentPlan, settings: QuantificationSettings
+        self,
+        reference: FittedSeries,
+        reference_id: tuple[str, int],
+        plan: TreatmentPlan,
+        settings: QuantificationSettings,
     ) -> tuple[TreatmentVolumes, tuple[VolumeOfInterest, ...]]:
         latest = self._structure_sets[-1] if self._structure_sets else None
         key = (latest.sop_instance_uid if latest else None, reference_id, plan.sha256, settings_sha256(settings))
@@ -360,7 +368,11 @@ class Engine:
             for s in states
             if s.status == SeriesStatus.COMPLETE and s.frame_of_reference_uid == reference.grid.frame_of_reference_uid
         ]
-        key = (usable[-1].key, usable[-1].revision, reference.series_instance_uid) if usable else (reference.series_instance_uid,)
+        key = (
+            (usable[-1].key, usable[-1].revision, reference.series_instance_uid)
+            if usable
+            else (reference.series_instance_uid,)
+        )
         if key not in self._cache.anatomy:
             if usable:
                 series = self._assembled(usable[-1])
@@ -454,16 +466,16 @@ class Engine:
         raised = []
         for key, alarm in every.items():
             who, when = self._treatment.acknowledged.get(key, (None, None))
-            raised.append(
-                RaisedAlarm(alarm=alarm, active=key in active, acknowledged_by=who, acknowledged_at=when)
-            )
+            raised.append(RaisedAlarm(alarm=alarm, active=key in active, acknowledged_by=who, acknowledged_at=when))
         return tuple(raised)
 
 
 def _unimaged(injection: Injection, own: Sequence[Binding], by_key: Mapping[str, SeriesState]) -> ImagedFraction:
     """An injection without usable image: what came in its window, or that nothing came, is the error."""
     refused = next((b for b in own if b.role == "refused"), None)
-    holes = next((b for b in own if b.role == "unbound" and by_key[b.series_key].status == SeriesStatus.INCOMPLETE), None)
+    holes = next(
+        (b for b in own if b.role == "unbound" and by_key[b.series_key].status == SeriesStatus.INCOMPLETE), None
+    )
     state = None
     if injection.outside_mri:
         error = "given outside the MRI: not imaged; its activity counts for the next series"

@@ -63,9 +63,7 @@ def treatment_volumes(structures: StructureSet | None, plan: TreatmentPlan, grid
             territory = volume(table.territory, Role.TERRITORY)
             if territory is not None:
                 volumes.append(healthy_part(territory, tumours, name=f"{HEALTHY_LIVER} {position}"))
-    return TreatmentVolumes(
-        all=tuple(volumes), faults=tuple(faults), identity=structures.sop_instance_uid, liver=liver
-    )
+    return TreatmentVolumes(all=tuple(volumes), faults=tuple(faults), identity=structures.sop_instance_uid, liver=liver)
 
 
 def _rasterised(structure: Structure, role: Role, grid: Grid, faults: list[str]) -> Volume | None:

@@ -70,9 +70,7 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             key = (str(payload["position"]), int(payload["fraction"]))
             before = treatment.recorded.get(key, Recorded(values={}))
             said = {k: v for k, v in payload.items() if k not in ("position", "fraction", "cancelled")}
-            now = Recorded(
-                values={**before.values, **said}, cancelled=bool(payload.get("cancelled", before.cancelled))
-            )
+            now = Recorded(values={**before.values, **said}, cancelled=bool(payload.get("cancelled", before.cancelled)))
             return replace(treatment, recorded={**treatment.recorded, key: now})
         case Kind.SERIES_ASSIGNED:
             return replace(treatment, assignments={**treatment.assignments, payload["series_key"]: payload})
@@ -92,9 +90,7 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
 
 def isotope_of(settings: QuantificationSettings) -> Isotope:
     """166Ho with the half-life and energy of the settings."""
-    return holmium_166(
-        half_life_h=settings.half_life_h, absorbed_energy_mj_per_mbq=settings.absorbed_energy_mj_per_mbq
-    )
+    return holmium_166(half_life_h=settings.half_life_h, absorbed_energy_mj_per_mbq=settings.absorbed_energy_mj_per_mbq)
 
 
 def injections(treatment: Treatment) -> tuple[Injection, ...]:
@@ -200,9 +196,7 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
     usable = [s for s in states if s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None]
     automatic = [s for s in usable if s.key not in treatment.assignments]
     before = [s for s in automatic if _window(s, happened, treatment.clock_offset_s) is None]
-    assigned_reference = [
-        key for key, said in treatment.assignments.items() if said["role"] == "reference"
-    ]
+    assigned_reference = [key for key, said in treatment.assignments.items() if said["role"] == "reference"]
     reference_key = (
         assigned_reference[-1]
         if assigned_reference
@@ -214,9 +208,7 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
         injection = _window(state, happened, treatment.clock_offset_s)
         if injection is not None and _protocol_fault(state, reference, treatment) is None:
             windows[injection.key] = state.key  # states come in order of acquisition: the last one stays
-    return tuple(
-        _binding(state, treatment, reference, windows, happened, structures_on) for state in states
-    )
+    return tuple(_binding(state, treatment, reference, windows, happened, structures_on) for state in states)
 
 
 def _binding(
@@ -239,7 +231,9 @@ def _binding(
         )
     if reference is not None and state.key == reference.key:
         fault = _calibration_fault(state, treatment)
-        return Binding(series_key=state.key, role="reference" if fault is None else "refused", why=fault or _WHY_REFERENCE)
+        return Binding(
+            series_key=state.key, role="reference" if fault is None else "refused", why=fault or _WHY_REFERENCE
+        )
     if structures_on.intersection(state.series_instance_uids):
         return Binding(series_key=state.key, role="anatomy", why="the structures were drawn on it")
     if state.holmium_refusal is not None:
@@ -250,7 +244,9 @@ def _binding(
         return Binding(series_key=state.key, role="unbound", why=state.reason, **where)  # type: ignore[arg-type]
     if injection is None:
         return Binding(
-            series_key=state.key, role="repeatability", why="acquired before the first injection, not the last such series"
+            series_key=state.key,
+            role="repeatability",
+            why="acquired before the first injection, not the last such series",
         )
     fault = _protocol_fault(state, reference, treatment)
     if fault is not None:

@@ -64,11 +64,15 @@ def verify_shown(record: Record, *, progress: Callable[[Event], None] | None = N
 def _compare(was: Event, now: Mapping[str, Any] | None) -> Comparison:
     label = f"{was.payload['position']} F{was.payload['fraction']}"
     if now is None:
-        return Comparison(seq=was.seq, label=label, verdict="different", detail="no result is computed from these events")
+        return Comparison(
+            seq=was.seq, label=label, verdict="different", detail="no result is computed from these events"
+        )
     difference, where = largest_difference(was.payload["result"], now["result"])
     if difference == 0 and was.payload["map_sha256"] == now["map_sha256"]:
         return Comparison(seq=was.seq, label=label, verdict="identical")
-    detail = f"largest relative difference {difference:.1e} in {where}" if where else "the maps differ in their last digits"
+    detail = (
+        f"largest relative difference {difference:.1e} in {where}" if where else "the maps differ in their last digits"
+    )
     if was.payload["software_version"] != now["software_version"]:
         detail += f"; shown by version {was.payload['software_version']}, recomputed by {now['software_version']}"
     verdict = "within tolerance" if difference <= TOLERANCE else "different"

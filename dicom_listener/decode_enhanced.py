@@ -100,8 +100,7 @@ class _Frame:
     def __init__(self, dataset: Dataset, item: Dataset) -> None:
         self.dataset = dataset
         self.item = item
-        shared = dataset.get("SharedFunctionalGroupsSequence") or ()
-        self.shared = shared[0] if len(shared) else Dataset()
+        self.shared = _first(dataset, "SharedFunctionalGroupsSequence") or Dataset()
         private = private_value(item, 0x2005, _PHILIPS_GROUP_CREATOR, _PHILIPS_GROUP_OFFSET)
         self.philips: Dataset | None = private[0] if isinstance(private, pydicom.Sequence) and private else None
         self._unassigned = [
@@ -177,4 +176,5 @@ def _repetitions(frames: list[_Frame]) -> list[int | None]:
 
 def _first(dataset: Dataset, sequence: str) -> Dataset | None:
     items = dataset.get(sequence)
-    return items[0] if items else None
+    first: Dataset | None = items[0] if items else None
+    return first

@@ -78,4 +78,5 @@ def _without_spare_bits(values: NDArray[Any], stored: int, high_bit: int) -> NDA
         return values
     # To the top, so that what lies above the high bit falls out, and back; a signed type brings its sign along.
     left = max(0, width - 1 - high_bit)
-    return np.right_shift(np.left_shift(values, left), width - stored)
+    shifted: NDArray[Any] = np.right_shift(np.left_shift(values, left), width - stored)
+    return shifted

@@ -7,6 +7,7 @@ import io
 import struct
 
 import pydicom
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
 from dicom_listener.instance_header import (
     LOSSLESS,
@@ -22,6 +23,10 @@ from dicom_listener.instance_header import (
 _MAXIMUM_DEPTH = 50
 """Deeper sequences are compared as bytes; enhanced MR needs about five levels."""
 _PADDING = 0xFFFCFFFC
+_PADDED = frozenset(
+    ["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"]
+)
+"""Value representations whose trailing padding has no meaning (PS3.5, 6.2)."""
 
 
 def same_content(one: bytes, other: bytes) -> bool:
@@ -71,7 +76,10 @@ def _add(digest: hashlib._Hash, data: bytes, element: Element, explicit: bool, d
         else:
             digest.update(nested.digest())
             return
-    value = b"" if value == b"\xfe\xff\xdd\xe0\0\0\0\0" else value.rstrip(b" \0")  # an empty sequence
+    if value == b"\xfe\xff\xdd\xe0\0\0\0\0":  # an empty sequence of undefined length
+        value = b""
+    elif _is_text(element.tag):
+        value = value.rstrip(b" \0")
     digest.update(hashlib.sha256(value).digest())
 
 
@@ -80,6 +88,11 @@ def _add_sequence(digest: hashlib._Hash, data: bytes, element: Element, explicit
         digest.update(b"item")
         for inner in walk(data, start, explicit=explicit, end=end):
             _add(digest, data, inner, explicit, depth)
+
+
+def _is_text(tag: int) -> bool:
+    # By the dictionary, which is the same for both encodings; the padding of private elements has to agree.
+    return dictionary_has_tag(tag) and dictionary_VR(tag) in _PADDED
 
 
 def _same_pixels(one: bytes, other: bytes) -> bool:

@@ -53,9 +53,7 @@ def net_activity(
     """
     total = sum(vial.at(time, isotope) for vial in drawn)
     if not residual_share:
-        return NetActivity(
-            activity_mbq=total * (1 - loss_pct / 100), u_mbq=total * loss_u_pct / 100, assumed_loss=True
-        )
+        return NetActivity(activity_mbq=total * (1 - loss_pct / 100), u_mbq=total * loss_u_pct / 100, assumed_loss=True)
     left = sum(residual.at(time, isotope) for residual in residual_share)
     if left > total:
         raise ValueError(

@@ -47,7 +47,9 @@ class AlignedSeries:
     echo_times_s: tuple[float, ...]
 
 
-def relaxivity_per_s_per_mg_ml(*, calibrated: float, calibration_holmium_fraction: float, holmium_fraction: float) -> float:
+def relaxivity_per_s_per_mg_ml(
+    *, calibrated: float, calibration_holmium_fraction: float, holmium_fraction: float
+) -> float:
     """Relaxivity r2* of a batch [s⁻¹ per mg microspheres/mL]: proportional to its holmium content (physics §2)."""
     for name, value in (
         ("relaxivity", calibrated),
@@ -131,7 +133,9 @@ def lower_bound_r2star_per_s(
     """
     first = np.maximum(first_echo, floor).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        from_start = np.log(np.maximum(s0 / first, 1.0)) / echo_times_s[0] if echo_times_s[0] > 0 else np.zeros_like(first)
+        from_start = (
+            np.log(np.maximum(s0 / first, 1.0)) / echo_times_s[0] if echo_times_s[0] > 0 else np.zeros_like(first)
+        )
         between = np.log(np.maximum(first / floor, 1.0)) / (echo_times_s[1] - echo_times_s[0])
     bound: FloatArray = np.fmax(from_start, between)
     return bound
@@ -187,9 +191,7 @@ def holmium_map(
     spread = np.hypot(error, reference.fit.standard_error_per_s)
     scale = np.float32(1.0 / relaxivity)
     return (
-        ParametricMap(
-            values=r2star, reason=reasons, grid=grid, quantity="R2*", unit="1/s", standard_error=error
-        ),
+        ParametricMap(values=r2star, reason=reasons, grid=grid, quantity="R2*", unit="1/s", standard_error=error),
         ParametricMap(
             values=change * scale,
             reason=reasons,

@@ -42,6 +42,4 @@ class Isotope:
 
 def holmium_166(*, half_life_h: float = 26.80, absorbed_energy_mj_per_mbq: float = 15.87) -> Isotope:
     """166Ho: half-life 26.80 h (ICRP 107), absorbed energy 15.87 mJ/MBq (EMERITUS-1)."""
-    return Isotope(
-        name=HOLMIUM_166, half_life_h=half_life_h, absorbed_energy_mj_per_mbq=absorbed_energy_mj_per_mbq
-    )
+    return Isotope(name=HOLMIUM_166, half_life_h=half_life_h, absorbed_energy_mj_per_mbq=absorbed_energy_mj_per_mbq)

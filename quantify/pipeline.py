@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -71,9 +71,9 @@ def prepare_volumes(volumes: Sequence[Volume], settings: QuantificationSettings)
         terms = settings.uncertainty
         percent = terms.contour_tumour_pct if volume.role == Role.TUMOUR else terms.contour_liver_pct
         variants = tuple(
-            replace(volume, occupancy=mask.astype(np.float32), contour_volume_ml=0.0)
-            for mask in (resized(volume, -percent / 100), resized(volume, percent / 100))
-            if mask.any()
+            replace(volume, occupancy=occupancy, contour_volume_ml=0.0)
+            for occupancy in (resized(volume, -percent / 100), resized(volume, percent / 100))
+            if occupancy.any()
         )
         prepared.append(VolumeOfInterest(volume=volume, variants=variants))
     return tuple(prepared)
@@ -132,12 +132,12 @@ def _fraction_maps(fractions: Sequence[ImagedFraction], physics: Physics) -> lis
         factor = dose_per_activity_concentration(
             isotope=physics.isotope, density_g_per_ml=physics.settings.tissue_density_g_per_ml
         )
-        shared = {"reason": fraction.holmium.reason, "grid": fraction.holmium.grid}
+        reason, grid = fraction.holmium.reason, fraction.holmium.grid
         by_key[fraction.injection.key] = FractionMaps(
             r2star=fraction.r2star,
             holmium=fraction.holmium,
             activity=ParametricMap(
-                values=activity, standard_error=activity_error, quantity="166Ho activity", unit="MBq/mL", **shared
+                values=activity, standard_error=activity_error, quantity="166Ho activity", unit="MBq/mL", reason=reason, grid=grid
             ),
             dose=ParametricMap(
                 values=local_deposition_gy(
@@ -148,7 +148,8 @@ def _fraction_maps(fractions: Sequence[ImagedFraction], physics: Physics) -> lis
                 standard_error=None if activity_error is None else activity_error * np.float32(factor),
                 quantity="absorbed dose",
                 unit="Gy",
-                **shared,
+                reason=reason,
+                grid=grid,
             ),
         )
     return [by_key.get(f.injection.key) if f.holmium is not None else None for f in fractions]
@@ -188,10 +189,10 @@ def _fraction_result(
     return _with_recovery(replace(result, volumes=statistics), so_far, physics)
 
 
-def _sum_activity(injections: Sequence[Injection] | object) -> float | None:
+def _sum_activity(injections: Iterable[Injection]) -> float | None:
     """Total of the activities; None as soon as one is unknown."""
     total = 0.0
-    for injection in injections:  # type: ignore[attr-defined]
+    for injection in injections:
         if injection.activity_mbq is None:
             return None
         total += injection.activity_mbq
@@ -304,7 +305,9 @@ def _with_recovery(result: FractionResult, so_far: Sequence[ImagedFraction], phy
     specific = so_far[-1].injection.specific_activity_mbq_per_mg or 0.0
     change = liver.delta_r2star_mean_per_s or 0.0
     repeat = max(terms.repeat_per_s, terms.repeat_pct / 100 * abs(change))
-    offset = specific / physics.relaxivity_per_s_per_mg_ml * liver.volume_ml * float(np.hypot(terms.reference_per_s, repeat))
+    offset = (
+        specific / physics.relaxivity_per_s_per_mg_ml * liver.volume_ml * float(np.hypot(terms.reference_per_s, repeat))
+    )
     u_measured = float(np.hypot(common_relative(terms) * measured, offset))
     result = replace(result, measured_mbq=measured, measured_u_mbq=u_measured)
     injected = result.cumulative_injected_mbq
@@ -313,9 +316,7 @@ def _with_recovery(result: FractionResult, so_far: Sequence[ImagedFraction], phy
     ratio = measured / injected
     own = [f.injection.activity_u_mbq or 0.0 for f in so_far]
     u_injected = float(np.hypot(terms.assay_pct / 100, sum(own) / injected))
-    return replace(
-        result, recovery_ratio=ratio, recovery_u=float(np.hypot(u_measured / injected, ratio * u_injected))
-    )
+    return replace(result, recovery_ratio=ratio, recovery_u=float(np.hypot(u_measured / injected, ratio * u_injected)))
 
 
 def _with_trends(

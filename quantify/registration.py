@@ -65,14 +65,21 @@ def register(
 
 
 def _judge(
-    matrix: FloatArray, translation: FloatArray, rotation: FloatArray, similarity: float | None, settings: RegistrationSettings
+    matrix: FloatArray,
+    translation: FloatArray,
+    rotation: FloatArray,
+    similarity: float | None,
+    settings: RegistrationSettings,
 ) -> Registration:
     """Hold a transform against the gates."""
     length = float(np.linalg.norm(translation))
     angle = float(np.linalg.norm(rotation))
     status, message = RegistrationStatus.OK, ""
     if similarity is None:
-        status, message = RegistrationStatus.FAILED, "the registered series does not overlap the liver of the reference."
+        status, message = (
+            RegistrationStatus.FAILED,
+            "the registered series does not overlap the liver of the reference.",
+        )
     elif similarity < settings.minimum_similarity:
         status = RegistrationStatus.FAILED
         message = f"similarity {similarity:.2f} is below {settings.minimum_similarity:.2f}; the images do not match."
@@ -143,7 +150,8 @@ def _cropped(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
 def _centre(region: NDArray[np.bool_], grid: Grid) -> FloatArray:
     """Centre of the region, LPS mm."""
     index = np.argwhere(region).mean(axis=0)
-    return (grid.affine_lps_mm @ np.append(index, 1.0))[:3]
+    centre: FloatArray = (grid.affine_lps_mm @ np.append(index, 1.0))[:3]
+    return centre
 
 
 def _image(values: Array, grid: Grid) -> sitk.Image:
@@ -173,9 +181,9 @@ def _similarity(
     """Pearson correlation of the first echoes inside the box; None without overlap."""
     where = np.zeros(reference.grid.shape, dtype=bool)
     where[box] = True
-    moved = sampler(
-        source=moving.grid, target=reference.grid, target_to_source_lps_mm=matrix, where=where
-    ).sample(moving.signal[0])
+    moved = sampler(source=moving.grid, target=reference.grid, target_to_source_lps_mm=matrix, where=where).sample(
+        moving.signal[0]
+    )
     valid = np.isfinite(moved)
     if int(valid.sum()) < _MINIMUM_VOXELS:
         return None

@@ -56,7 +56,11 @@ class Sampler:
 
 
 def sampler(
-    *, source: Grid, target: Grid, target_to_source_lps_mm: FloatArray | None = None, where: NDArray[np.bool_] | None = None
+    *,
+    source: Grid,
+    target: Grid,
+    target_to_source_lps_mm: FloatArray | None = None,
+    where: NDArray[np.bool_] | None = None,
 ) -> Sampler:
     """Prepare to sample arrays on `source` at the voxels of `target`.
 

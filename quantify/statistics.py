@@ -76,7 +76,9 @@ def distribution(values: ParametricMap, volume: Volume) -> Distribution | None:
     used = float(weights[usable].sum())
     if total <= 0 or used <= 0:
         return None
-    error = np.zeros_like(weights) if values.standard_error is None else values.standard_error[inside].astype(np.float64)
+    error = (
+        np.zeros_like(weights) if values.standard_error is None else values.standard_error[inside].astype(np.float64)
+    )
     bounds = float(weights[usable & (reasons == Reason.LOWER_BOUND)].sum())
     return Distribution(
         values=values.values[inside][usable].astype(np.float64),
@@ -108,26 +110,29 @@ def weighted_percentile(values: FloatArray, weights: FloatArray, percent: float)
     return float(np.interp(percent / 100.0 * position[-1], position, ordered))
 
 
-def resized(volume: Volume, change: float) -> NDArray[np.bool_]:
+def resized(volume: Volume, change: float) -> Array:
     """The volume grown (change > 0) or shrunk (< 0) by that share of itself, along the distance from its surface.
 
-    Used for the uncertainty of the contour. Boolean on the volume's grid.
+    Used for the uncertainty of the contour. Occupancy 0…1 on the volume's grid; where the wanted size falls inside a shell
+    of voxels equally far from the surface, all of them take part by the same share.
     """
     inside = volume.occupancy >= 0.5
+    result = np.zeros(inside.shape, dtype=np.float32)
     if not inside.any():
-        return inside
+        return result
     box = _grown_box(inside, volume.grid)
     part = inside[box]
     spacing = volume.grid.spacing_mm
     distance: Array = ndimage.distance_transform_edt(~part, sampling=spacing) - ndimage.distance_transform_edt(
         part, sampling=spacing
     )
-    # Occupancy orders the voxels that lie equally far from the surface, so the volume grows smoothly.
-    ranked = distance - volume.occupancy[box] * min(spacing)
-    wanted = round(float(part.sum()) * (1.0 + change))
-    limit = np.partition(ranked.ravel(), min(max(wanted, 1), ranked.size) - 1)[min(max(wanted, 1), ranked.size) - 1]
-    result = np.zeros_like(inside)
-    result[box] = ranked <= limit
+    # Among voxels equally far from the surface the fuller ones belong to the volume first.
+    ranked = np.round(distance - volume.occupancy[box] * min(spacing), 3)
+    wanted = float(part.sum()) * (1.0 + change)
+    levels, counts = np.unique(ranked, return_counts=True)
+    before = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    share = np.clip((wanted - before) / counts, 0.0, 1.0)
+    result[box] = share[np.searchsorted(levels, ranked)]
     return result
 
 

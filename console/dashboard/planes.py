@@ -50,6 +50,8 @@ class PlaneGeometry:
     letters: tuple[str, str, str, str]
     """left, right, top, bottom."""
     oblique_deg: float
+    towards: int
+    """+1 if the index along the normal grows towards the patient's left, back or head, else −1."""
 
     @property
     def size_mm(self) -> tuple[float, float]:
@@ -118,6 +120,7 @@ def _geometry(name: str, grid: Grid, directions: FloatArray, axis_of: tuple[int,
         spacing_mm=(grid.spacing_mm[right_axis], grid.spacing_mm[down_axis]),
         size=(grid.shape[right_axis], grid.shape[down_axis]),
         letters=tuple(direction_letters(v) for v in (-to_right, to_right, -to_bottom, to_bottom)),  # type: ignore[arg-type]
+        towards=1 if directions[normal, axis_of[normal]] > 0 else -1,
         oblique_deg=0.0 if tilt > _OBLIQUE_COSINE else float(np.rad2deg(np.arccos(tilt))),
     )
 

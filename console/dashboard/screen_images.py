@@ -51,7 +51,9 @@ def build_planes(
                 grey_levels=_grey_levels(background, view.grey_window),
                 dose=_cut_float(dose.values, geometry, index) if dose is not None and view.wash else None,
                 unevaluable=_unevaluable(dose, geometry, index) if dose is not None and view.wash else None,
-                isodoses=_isodoses(dose, geometry, index, legend.levels_gy) if dose is not None and view.isodose else (),
+                isodoses=_isodoses(dose, geometry, index, legend.levels_gy)
+                if dose is not None and view.isodose
+                else (),
                 outlines=_outlines(volumes, geometry, index, indices) if view.volumes else (),
                 crosshair_mm=geometry.place_mm(voxel),
                 focus_mm=_focus(background, focus, geometry),

@@ -255,6 +255,8 @@ class Screen:
     series: Table
     badge: Badge
     planes: tuple[PlaneScreen, ...]
+    voxel: tuple[int, int, int]
+    """Where the planes cross, (slice, row, column)."""
     images_message: str
     legend: DoseLegend
     layers: LayersOn

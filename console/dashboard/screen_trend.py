@@ -104,9 +104,7 @@ def _planned_x(snapshot: Snapshot, position: str | None) -> tuple[float, ...]:
     return tuple(at)
 
 
-def _series(
-    name: str, index: int, results: list[FractionResult], planned: tuple[float, ...]
-) -> TrendSeries | None:
+def _series(name: str, index: int, results: list[FractionResult], planned: tuple[float, ...]) -> TrendSeries | None:
     points = [
         (r.position_injected_mbq, s)
         for r in results

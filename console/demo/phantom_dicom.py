@@ -21,17 +21,17 @@ from console.demo.phantom_acquisition import (
     noiseless_signal,
     slab,
 )
-from console.demo.phantom_enhanced import enhanced_images
+from console.demo.phantom_enhanced import enhanced_files
 from console.demo.phantom_headers import (
     Flavour,
     PhantomPatient,
     SeriesHeader,
     frame_of_reference_uid,
-    save,
+    part10,
     uid,
 )
 from console.demo.phantom_plan import local, plan_toml
-from console.demo.phantom_series import Acquired, classic_images
+from console.demo.phantom_series import Acquired, classic_files
 from console.demo.phantom_structures import phantom_shapes, structure_set
 from console.demo.phantom_treatment import Treatment, truth_document
 from quantify.model import Grid
@@ -214,8 +214,8 @@ def _write_anatomy(folder: Path, options: PhantomOptions, treatment: Treatment) 
         series_index=1000,
     )
     folder.mkdir(parents=True)
-    for number, ds in enumerate(classic_images(header, acquired), start=1):
-        save(ds, folder / f"IM{number:04d}.dcm")
+    for number, data in enumerate(classic_files(header, acquired), start=1):
+        (folder / f"IM{number:04d}.dcm").write_bytes(data)
     return folder, header, grid
 
 
@@ -234,7 +234,7 @@ def _write_structures(
         anatomy_class_uid=MRImageStorage,
     )
     folder.mkdir(parents=True)
-    save(ds, folder / "RS0001.dcm")
+    (folder / "RS0001.dcm").write_bytes(part10(ds))
 
 
 def _write_series(folder: Path, options: PhantomOptions, treatment: Treatment, n_injections: int) -> Path:
@@ -264,12 +264,12 @@ def _write_series(folder: Path, options: PhantomOptions, treatment: Treatment, n
         series_index=n_injections,
     )
     if options.flavour.is_enhanced:
-        images = enhanced_images(header, acquired)
+        files = enhanced_files(header, acquired)
     else:
-        images = classic_images(header, acquired, series_per_echo=options.series_per_echo, phase=options.phase)
+        files = classic_files(header, acquired, series_per_echo=options.series_per_echo, phase=options.phase)
     folder.mkdir(parents=True)
-    for number, ds in enumerate(images, start=1):
-        save(ds, folder / f"IM{number:04d}.dcm")
+    for number, data in enumerate(files, start=1):
+        (folder / f"IM{number:04d}.dcm").write_bytes(data)
     return folder
 
 

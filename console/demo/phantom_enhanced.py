@@ -19,6 +19,7 @@ from console.demo.phantom_headers import (
     decimals,
     new_dataset,
     orientation,
+    part10,
     position_mm,
     uid,
 )
@@ -28,12 +29,12 @@ _DIMENSIONS = ((0x00209056, 0x00209111), (0x00209057, 0x00209111), (0x00189082, 
 """Stack, position in the stack, effective echo time: (index pointer, functional group pointer)."""
 
 
-def enhanced_images(header: SeriesHeader, acquired: Acquired) -> Iterator[Dataset]:
-    """Yield the objects of one acquisition: one per echo for Siemens, a single one for Philips."""
+def enhanced_files(header: SeriesHeader, acquired: Acquired) -> Iterator[bytes]:
+    """Yield the Part-10 files of one acquisition: one per echo for Siemens, a single one for Philips."""
     echoes = range(len(acquired.echo_times_s))
     groups = [tuple(echoes)] if header.flavour is Flavour.PHILIPS_ENHANCED else [(echo,) for echo in echoes]
     for number, group in enumerate(groups, start=1):
-        yield _object(header, acquired, group, number)
+        yield part10(_object(header, acquired, group, number))
 
 
 def _object(header: SeriesHeader, acquired: Acquired, echoes: tuple[int, ...], number: int) -> Dataset:

@@ -16,6 +16,7 @@ from console.demo.phantom_acquisition import complex_noise
 from console.demo.phantom_headers import (
     Flavour,
     SeriesHeader,
+    Template,
     add_equipment,
     add_pixels,
     date_text,
@@ -93,10 +94,10 @@ def philips_scale(acquired: Acquired, echo: int) -> Scale:
     return Scale(rescale_slope=float(decimal(1.2 + 0.15 * echo)), scale_slope=scale_slope)
 
 
-def classic_images(
+def classic_files(
     header: SeriesHeader, acquired: Acquired, *, series_per_echo: bool = False, phase: bool = False
-) -> Iterator[Dataset]:
-    """Yield the files of one acquisition, echo by echo.
+) -> Iterator[bytes]:
+    """Yield the Part-10 files of one acquisition, echo by echo.
 
     Parameters
     ----------
@@ -113,51 +114,62 @@ def classic_images(
         series = header if component == "M" else _sibling(header, "phase", 1)
         for echo in range(len(acquired.echo_times_s)):
             one = _sibling(series, f"echo {echo + 1}", 2 * echo) if series_per_echo else series
-            yield from _echo_images(one, acquired, echo, component, single=series_per_echo)
+            yield from _echo_files(one, acquired, echo, component, single=series_per_echo)
 
 
 def _sibling(header: SeriesHeader, name: str, step: int) -> SeriesHeader:
     return replace(header, identity=f"{header.identity}/{name}", number=header.number + step)
 
 
-def _echo_images(
+def _echo_files(
     header: SeriesHeader, acquired: Acquired, echo: int, component: str, *, single: bool
-) -> Iterator[Dataset]:
-    n_slices, rows, columns = acquired.grid.shape
+) -> Iterator[bytes]:
+    n_slices = acquired.grid.shape[0]
     scale = philips_scale(acquired, echo) if header.flavour is Flavour.PHILIPS_CLASSIC else None
+    template = Template(_echo_template(header, acquired, echo, component, scale))
+    normal = np.cross(acquired.grid.affine_lps_mm[:3, 2], acquired.grid.affine_lps_mm[:3, 1])
+    normal = normal / np.linalg.norm(normal)
     for index in range(n_slices):
-        number = index + 1 + (0 if single else echo * n_slices)
-        ds = new_dataset(MRImageStorage, uid(header.identity, component, echo, index), header)
-        add_equipment(ds, header)
-        _add_classic_sequence(ds, header, acquired, echo)
+        ds = Dataset()
+        ds.SOPInstanceUID = uid(header.identity, component, echo, index)
         started = header.acquired_at + timedelta(seconds=header.slice_time_s * index)
         ds.AcquisitionDate = date_text(started)
         ds.AcquisitionTime = time_text(started)
-        ds.AcquisitionNumber = "1"
-        ds.InstanceNumber = str(number)
+        ds.InstanceNumber = str(index + 1 + (0 if single else echo * n_slices))
         ds.ImagePositionPatient = position_mm(acquired.grid, index)
-        ds.ImageOrientationPatient = orientation(acquired.grid)
-        normal = np.cross(acquired.grid.affine_lps_mm[:3, 2], acquired.grid.affine_lps_mm[:3, 1])
-        normal = normal / np.linalg.norm(normal)
         ds.SliceLocation = decimals([float(normal @ [float(v) for v in ds.ImagePositionPatient])])[0]
-        ds.PixelSpacing = decimals(list(acquired.grid.spacing_mm[1:]))
         if component == "P":
             angle = acquired.phase(echo, index)
             stored = quantise(np.asarray((angle / math.pi + 1.0) * STORED_MAXIMUM / 2.0, dtype=np.float32))
-            ds.ImageType = ["ORIGINAL", "PRIMARY", "P", "ND"]
         elif scale is not None:
             stored = scale.stored(acquired.magnitude(echo, index))
-            add_philips_scale(ds, scale)
-            ds.ImageType = ["ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"]
         else:
             stored = quantise(acquired.magnitude(echo, index))
-            ds.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND"]
         ds.WindowCenter = decimal(float(max(stored.max(), 2)) / 2)
         ds.WindowWidth = decimal(float(max(stored.max(), 2)))
-        add_pixels(ds, rows, columns, stored.tobytes())
-        ds.SmallestImagePixelValue = int(stored.min())
-        ds.LargestImagePixelValue = int(stored.max())
-        yield ds
+        ds.add_new(0x00280106, "US", int(stored.min()))
+        ds.add_new(0x00280107, "US", int(stored.max()))
+        ds.add_new(0x7FE00010, "OW", stored.tobytes())
+        yield template.file(ds)
+
+
+def _echo_template(
+    header: SeriesHeader, acquired: Acquired, echo: int, component: str, scale: Scale | None
+) -> Dataset:
+    """Return what all images of one echo have in common."""
+    ds = new_dataset(MRImageStorage, "2.25.0", header)
+    add_equipment(ds, header)
+    _add_classic_sequence(ds, header, acquired, echo)
+    ds.AcquisitionNumber = "1"
+    ds.ImageOrientationPatient = orientation(acquired.grid)
+    ds.PixelSpacing = decimals(list(acquired.grid.spacing_mm[1:]))
+    if scale is not None:
+        add_philips_scale(ds, scale)
+        ds.ImageType = ["ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"]
+    else:
+        ds.ImageType = ["ORIGINAL", "PRIMARY", component, "ND"]
+    add_pixels(ds, *acquired.grid.shape[1:], b"")
+    return ds
 
 
 def _add_classic_sequence(ds: Dataset, header: SeriesHeader, acquired: Acquired, echo: int) -> None:

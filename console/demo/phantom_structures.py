@@ -115,7 +115,7 @@ def structure_set(
     ds.OperatorsName = ""
     ds.FrameOfReferenceUID = frame_of_reference
     ds.InstanceNumber = "1"
-    ds.StructureSetLabel = "Liver and tumours"
+    ds.StructureSetLabel = "Liver, tumours"
     ds.StructureSetDate = ds.ContentDate
     ds.StructureSetTime = ds.ContentTime
     ds.ApprovalStatus = "UNAPPROVED"

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from console.demo.phantom import LIVER_BOX_MM, Phantom, Region, Territory
+from console.demo.phantom import LIVER_BOX_MM, Phantom, Region, Territory, principal_plane_mm
 from console.demo.shapes import Floats
 
 HALF_LIFE_H = 26.80
@@ -295,10 +295,10 @@ def _sample_liver(phantom: Phantom, step_mm: float, territories: tuple[Territory
     for z in axes[2]:
         x, y = np.meshgrid(axes[0], axes[1], indexing="ij")
         plane = np.array([x, y, np.full_like(x, z)]).reshape(3, -1)
-        plane = plane[:, phantom.liver(plane) < 0.0]
         found = phantom.regions(plane)
+        plane, found = plane[:, found > 0], found[found > 0]
         regions.append(found)
-        right.append(phantom.territory(plane, Territory.RIGHT) < 0.0)
+        right.append(principal_plane_mm(plane) < 0.0)
         for territory in territories:
             uptake[territory].append(phantom.uptake(plane, found, territory))
     return _LiverSamples(

@@ -41,8 +41,8 @@ def test_a_line_break_sets_no_second_key() -> None:
 
 def test_all_faults_of_assignments_are_told_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        parse_set(["threshold", "=3", "a=1", "a=2"])
-    assert len(caught.value.faults) == 3
+        parse_set(["threshold", "=3", "a=1", "a=2", "patient.name=\udcff"])
+    assert len(caught.value.faults) == 4
 
 
 @pytest.mark.parametrize(

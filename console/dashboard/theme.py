@@ -1,0 +1,120 @@
+"""Colours, letters and strokes of the window: dark, every text at least 4.5:1 against what it lies on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QFont, QPen
+
+from console.dashboard.screen_model import DoseLegend, Tone
+
+BACKGROUND = "#0b0e13"
+PANEL = "#141921"
+RAISED = "#222b37"
+LINE = "#323d4b"
+TEXT = "#eef3f8"
+MUTED = "#a3b1c0"
+NOT_LIVE = "#7e22ce"
+IMAGE_BACKGROUND = "#000000"
+
+TONES = {
+    Tone.NORMAL: TEXT,
+    Tone.MUTED: MUTED,
+    Tone.GOOD: "#6ddb9a",
+    Tone.ACTIVE: "#79bfff",
+    Tone.CAUTION: "#ffb84d",
+    Tone.ALERT: "#ff8078",
+}
+
+# Number 0 is the healthy liver; told apart by shape as well as by hue (after Okabe and Ito).
+SERIES_COLOURS = ("#d7dee6", "#56c7f5", "#f58ac8", "#8be28b", "#f0e442", "#b9a3ff", "#ff9e80", "#7fe0d0")
+SERIES_SYMBOLS = ("s", "o", "t1", "d", "p", "h", "star", "t")
+
+# Dash patterns of the isodose lines, lowest level first; the highest is solid. In units of the line's width.
+_DASHES: tuple[tuple[float, ...], ...] = ((1, 2.5), (3, 2.5), (5, 2.5), (6, 2, 1, 2), (9, 2.5), ())
+
+FAMILY = "DejaVu Sans"
+NARROW_FAMILY = "DejaVu Sans Condensed"
+WASH_ALPHA = 165
+
+
+def colour(tone: Tone) -> QColor:
+    """Return the colour of a tone."""
+    return QColor(TONES[tone])
+
+
+def series_colour(index: int) -> QColor:
+    """Return the colour of a volume in the plot, the table and the images."""
+    return QColor(SERIES_COLOURS[index % len(SERIES_COLOURS)])
+
+
+def series_symbol(index: int) -> str:
+    """Return pyqtgraph's name of a volume's symbol."""
+    return SERIES_SYMBOLS[index % len(SERIES_SYMBOLS)]
+
+
+def font(pixels: float, *, bold: bool = False, narrow: bool = False) -> QFont:
+    """Return the window's letters at a height in pixels."""
+    made = QFont(NARROW_FAMILY if narrow else FAMILY)
+    made.setPixelSize(max(8, round(pixels)))
+    made.setBold(bold)
+    return made
+
+
+def dose_table(legend: DoseLegend) -> NDArray[np.uint8]:
+    """Return 256 × RGBA from 0 Gy to the legend's maximum: transparent under its threshold."""
+    table: NDArray[np.uint8] = pg.colormap.get(legend.colour_map).getLookupTable(nPts=256, alpha=True).astype(np.uint8)
+    table = table.copy()
+    table[:, 3] = WASH_ALPHA
+    table[: int(np.ceil(255 * legend.threshold_gy / legend.maximum_gy)), 3] = 0
+    return table
+
+
+def level_colour(legend: DoseLegend, level_gy: float) -> QColor:
+    """Return the colour of an isodose line: the wash's at that dose, lightened so that it stands out of it."""
+    row = pg.colormap.get(legend.colour_map).map(min(1.0, level_gy / legend.maximum_gy), mode="byte")
+    red, green, blue = (round(0.35 * int(v) + 0.65 * 255) for v in np.ravel(row)[:3])
+    return QColor(red, green, blue)
+
+
+def level_pen(legend: DoseLegend, number: int, width: float) -> QPen:
+    """Return the stroke of the legend's n-th isodose level, by colour and by dash pattern."""
+    pen = QPen(level_colour(legend, legend.levels_gy[number]))
+    pen.setWidthF(width)
+    pen.setCosmetic(True)
+    from_top = len(legend.levels_gy) - 1 - number
+    dashes = _DASHES[max(0, len(_DASHES) - 1 - from_top)]
+    if dashes:
+        pen.setDashPattern(list(dashes))
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    return pen
+
+
+def style_sheet(scale: float) -> str:
+    """Return the style of all ordinary widgets for a window scaled from 1920 × 1080."""
+    px = lambda size: f"{max(9, round(size * scale))}px"  # noqa: E731
+    return f"""
+    QWidget {{ background: {BACKGROUND}; color: {TEXT}; font-family: "{FAMILY}"; font-size: {px(15)}; }}
+    QFrame#panel {{ background: {PANEL}; border: 1px solid {LINE}; border-radius: {px(6)}; }}
+    QFrame#panel QWidget {{ background: {PANEL}; }}
+    QLabel#title {{ color: {MUTED}; font-size: {px(13)}; font-weight: bold; background: transparent; }}
+    QLabel#patient {{ font-size: {px(24)}; font-weight: bold; background: transparent; }}
+    QLabel#details {{ font-size: {px(17)}; color: {TEXT}; background: transparent; }}
+    QLabel#research {{ font-size: {px(20)}; font-weight: bold; color: #000000; background: {TONES[Tone.CAUTION]};
+        border-radius: {px(4)}; padding: {px(4)} {px(14)}; }}
+    QLabel#mode {{ font-size: {px(20)}; font-weight: bold; border-radius: {px(4)}; padding: {px(4)} {px(14)}; }}
+    QLabel#clock {{ font-size: {px(26)}; font-weight: bold; background: transparent; }}
+    QLabel#sentence {{ font-size: {px(19)}; font-weight: bold; color: {TONES[Tone.ACTIVE]}; background: transparent; }}
+    QLabel#badge {{ font-size: {px(21)}; font-weight: bold; padding: {px(3)} {px(10)}; border-radius: {px(4)}; }}
+    QLabel#probe, QLabel#layers {{ font-size: {px(15)}; color: {TEXT}; }}
+    QLabel#status {{ font-size: {px(13)}; color: {MUTED}; background: transparent; }}
+    QLabel#finding {{ font-size: {px(16)}; font-weight: bold; }}
+    QLabel#overlay {{ background: {RAISED}; border: 2px solid {TONES[Tone.ACTIVE]}; border-radius: {px(10)};
+        padding: {px(24)}; font-size: {px(18)}; }}
+    QProgressBar {{ background: {RAISED}; border: 1px solid {LINE}; border-radius: {px(4)}; color: {TEXT};
+        text-align: center; font-size: {px(15)}; font-weight: bold; }}
+    QProgressBar::chunk {{ background: #1f5f99; border-radius: {px(3)}; }}
+    QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; font-size: {px(15)}; }}
+    """

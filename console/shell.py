@@ -1,0 +1,95 @@
+"""What every command shares: the clock, the exit status, sentences instead of tracebacks, a way to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import click
+import typer
+
+from config.errors import ConfigurationError
+from console.outputs.folder import OutputError
+from dicom_listener.record import Record, RecordCorruptError, RecordError, RecordNewerError
+
+EXIT_DONE = 0
+EXIT_PARTLY = 1
+EXIT_USAGE = 2
+
+
+class CommandError(Exception):
+    """A command cannot go on; the text says why and what to do, `status` is the exit status."""
+
+    def __init__(self, text: str, *, status: int = EXIT_PARTLY) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def now() -> datetime:
+    """The clock; nothing below the commands reads one."""
+    return datetime.now(UTC)
+
+
+def say(text: str) -> None:
+    """A line for the person, on standard error: standard output belongs to programs."""
+    typer.echo(text, err=True)
+
+
+def stop_on_signals() -> Callable[[], bool]:
+    """Turn SIGTERM and SIGINT into a flag; returns what asks whether it is set."""
+    asked = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    return asked.is_set
+
+
+def open_record(path: Path, *, read_only: bool = True) -> Record:
+    """Open a treatment file, or end the command with the sentence that says why not."""
+    if not path.exists():
+        raise CommandError(f"{path} does not exist; check the name.", status=EXIT_USAGE)
+    return Record.open(path, read_only=read_only)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run the command line; never lets a traceback reach the user."""
+    try:
+        status = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        say("Stopped.")
+        status = EXIT_PARTLY
+    except click.ClickException as error:
+        error.show()
+        status = EXIT_USAGE
+    except ConfigurationError as error:
+        say(str(error))
+        status = EXIT_USAGE
+    except (RecordCorruptError, RecordNewerError) as error:
+        say(str(error))
+        status = EXIT_USAGE
+    except CommandError as error:
+        say(str(error))
+        status = error.status
+    except (RecordError, OutputError) as error:
+        say(str(error))
+        status = EXIT_PARTLY
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename else ""
+        say(f"The operating system refused: {error.strerror or error}{name}.")
+        status = EXIT_PARTLY
+    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, and where the details are
+        say(f"An internal error stopped the command: {type(error).__name__}: {error}. Set HOLMIA_DEBUG=1 to see where.")
+        import os
+
+        if os.environ.get("HOLMIA_DEBUG"):
+            raise
+        status = EXIT_PARTLY
+    sys.exit(status if isinstance(status, int) else EXIT_DONE)

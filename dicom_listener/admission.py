@@ -1,0 +1,262 @@
+"""What becomes of an instance: stored, known already, quarantined or refused. The network and the import share it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from config.plan import PatientPlan
+from dicom_listener.events import Kind
+from dicom_listener.instance_header import InstanceHeader, UnreadableInstanceError, read_header
+from dicom_listener.record import Record, RecordError
+from dicom_listener.same_content import same_content
+from dicom_listener.statuses import (
+    CANNOT_UNDERSTAND,
+    DATASET_MISMATCH,
+    INVALID_INSTANCE_UID,
+    OUT_OF_RESOURCES,
+    SUCCESS,
+    StoreStatus,
+)
+
+_LOG = logging.getLogger(__name__)
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+_MEGABYTE = 1_000_000
+
+
+class Fate(StrEnum):
+    """What became of an instance."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """The fate of one instance, with the status that answers for it and the series it belongs to, where stored."""
+
+    fate: Fate
+    status: StoreStatus = SUCCESS
+    series_instance_uid: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandUids:
+    """What the C-STORE request said of its data set."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(kw_only=True)
+class _Index:
+    """Which objects a file holds under each SOP Instance UID, and which it says were quarantined."""
+
+    objects: dict[str, list[str]] = field(default_factory=dict)
+    quarantined: set[str] = field(default_factory=set)
+
+
+def is_valid_uid(text: str) -> bool:
+    """Return whether `text` is a UID: digits and dots, 64 characters at most (PS3.5, 9.1).
+
+    A leading zero of a component, which the standard forbids, is let pass: scanners have sent them.
+    """
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def other_patient(header: InstanceHeader, patient: PatientPlan) -> str | None:
+    """Return None if the instance is of the planned patient, else what differs, without saying the other's identity.
+
+    The ID decides, and the issuer and birth date where the plan gives them; never the name (dicom.md).
+    """
+    if header.patient_id != patient.id.strip():
+        return "The Patient ID differs from the plan's."
+    if patient.issuer is not None and header.issuer_of_patient_id != patient.issuer.strip():
+        return "The Issuer of Patient ID differs from the plan's or is missing."
+    if patient.birth_date is not None and _date(header.patient_birth_date) != patient.birth_date:
+        return "The Patient's Birth Date differs from the plan's or is missing."
+    return None
+
+
+class Admission:
+    """Decides on every instance of one treatment file and writes the decision. Safe to share between threads.
+
+    Parameters
+    ----------
+    record
+        The treatment file, open for writing.
+    quarantine_factory
+        Opens or creates the quarantine file; called when first needed. `close` closes it.
+    patient
+        Whom the instances must be of; None takes all.
+    clock
+        The time, aware.
+    actor
+        Who appends.
+    minimum_free_mb
+        Below this free space (MB) beside the treatment file nothing is taken.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        quarantine_factory: Callable[[], Record],
+        patient: PatientPlan | None,
+        clock: Callable[[], datetime],
+        *,
+        actor: str,
+        minimum_free_mb: float = 0.0,
+    ) -> None:
+        self._record = record
+        self._quarantine_factory = quarantine_factory
+        self._patient = patient
+        self._clock = clock
+        self._actor = actor
+        self._minimum_free_bytes = minimum_free_mb * _MEGABYTE
+        self._lock = threading.Lock()
+        self._known = _index(record)
+        self._quarantine: tuple[Record, _Index] | None = None
+
+    def admit(self, data: bytes, *, association: str, command: CommandUids | None = None) -> Admitted:
+        """Decide on the Part-10 file `data`; on return the decision is durable.
+
+        A refusal is recorded too; if even that fails it is answered all the same. Nothing is raised for any content of
+        `data`: what goes wrong is a status (0xA700 for the disk).
+        """
+        try:
+            admitted = self._admit(data, association, command)
+        except (RecordError, OSError, MemoryError) as error:
+            _LOG.error("An instance of association %s was not stored: %s", association, error)
+            admitted = _refused(OUT_OF_RESOURCES)
+        if admitted.fate is Fate.REFUSED:
+            self.refuse(admitted.status, association=association)
+        return admitted
+
+    def refuse(self, status: StoreStatus, *, association: str) -> None:
+        """Record that an instance was refused, if the file still takes anything."""
+        try:
+            self._append(
+                self._record,
+                Kind.INSTANCE_REFUSED,
+                {"association": association, "status": status.code, "comment": status.comment},
+            )
+        except RecordError as error:
+            _LOG.error("A refusal of association %s was not recorded: %s", association, error)
+
+    def close(self) -> None:
+        """Close the quarantine file, if it was opened."""
+        with self._lock:
+            if self._quarantine is not None:
+                self._quarantine[0].close()
+                self._quarantine = None
+
+    def _admit(self, data: bytes, association: str, command: CommandUids | None) -> Admitted:
+        if shutil.disk_usage(self._record.path.parent).free < self._minimum_free_bytes:
+            return _refused(OUT_OF_RESOURCES.because("The disk of the treatment file is full"))
+        if command is not None and not is_valid_uid(command.sop_instance_uid):
+            return _refused(INVALID_INSTANCE_UID)
+        try:
+            header = read_header(data)
+        except UnreadableInstanceError as error:
+            return _refused(CANNOT_UNDERSTAND.because(str(error).rstrip(".")[:64]))
+        if command is not None and command != CommandUids(
+            sop_class_uid=header.sop_class_uid, sop_instance_uid=header.sop_instance_uid
+        ):
+            return _refused(DATASET_MISMATCH)
+        if not is_valid_uid(header.sop_instance_uid):
+            return _refused(INVALID_INSTANCE_UID)
+        if not is_valid_uid(header.sop_class_uid):
+            return _refused(CANNOT_UNDERSTAND.because("The SOP Class UID is invalid or missing"))
+        if header.series_instance_uid and not is_valid_uid(header.series_instance_uid):
+            return _refused(CANNOT_UNDERSTAND.because("The Series Instance UID is invalid"))
+        with self._lock:
+            return self._place(data, header, association)
+
+    def _place(self, data: bytes, header: InstanceHeader, association: str) -> Admitted:
+        difference = None if self._patient is None else other_patient(header, self._patient)
+        if difference is not None:
+            return self._to_quarantine(data, header, association, "other_patient", difference)
+        if _find(self._record, self._known, data, header) is not None:
+            return Admitted(fate=Fate.DUPLICATE, series_instance_uid=header.series_instance_uid)
+        if header.sop_instance_uid in self._known.objects:
+            text = "The SOP Instance UID is in the treatment file with another content; both are kept."
+            return self._to_quarantine(data, header, association, "uid_conflict", text)
+        self._store(self._record, self._known, data, header, association)
+        return Admitted(fate=Fate.STORED, series_instance_uid=header.series_instance_uid)
+
+    def _to_quarantine(self, data: bytes, header: InstanceHeader, association: str, cause: str, text: str) -> Admitted:
+        if self._quarantine is None:
+            opened = self._quarantine_factory()
+            self._quarantine = (opened, _index(opened))
+        quarantine, index = self._quarantine
+        digest = _find(quarantine, index, data, header)
+        if digest is not None and digest in self._known.quarantined:
+            return Admitted(fate=Fate.DUPLICATE)
+        if digest is None:
+            digest = self._store(quarantine, index, data, header, association)
+        # After the object is durable. Its hash only: the treatment file holds nothing of another patient.
+        self._append(
+            self._record,
+            Kind.INSTANCE_QUARANTINED,
+            {"association": association, "sha256": digest, "cause": cause, "text": text},
+        )
+        self._known.quarantined.add(digest)
+        return Admitted(fate=Fate.QUARANTINED)
+
+    def _store(self, record: Record, index: _Index, data: bytes, header: InstanceHeader, association: str) -> str:
+        payload = {
+            "association": association,
+            "sop_class_uid": header.sop_class_uid,
+            "sop_instance_uid": header.sop_instance_uid,
+            "series_instance_uid": header.series_instance_uid,
+            "modality": header.modality[:16],
+        }
+        digest = self._append(record, Kind.INSTANCE_STORED, payload, data)
+        index.objects.setdefault(header.sop_instance_uid, []).append(digest)
+        return digest
+
+    def _append(self, record: Record, kind: Kind, payload: dict[str, Any], data: bytes | None = None) -> str:
+        event = record.append(kind, payload, actor=self._actor, utc=self._clock(), data=data)
+        return event.object_sha256 or ""
+
+
+def _find(record: Record, index: _Index, data: bytes, header: InstanceHeader) -> str | None:
+    """Return the hash of the object that holds the same data set under the same UID, if there is one."""
+    candidates = index.objects.get(header.sop_instance_uid, [])
+    if candidates and (digest := hashlib.sha256(data).hexdigest()) in candidates:
+        return digest
+    return next((digest for digest in candidates if same_content(record.object_bytes(digest), data)), None)
+
+
+def _index(record: Record) -> _Index:
+    index, seq = _Index(), 0
+    while events := record.events(seq):
+        for event in events:
+            if event.kind == Kind.INSTANCE_STORED and event.object_sha256 is not None:
+                uid = str(event.payload.get("sop_instance_uid", ""))
+                index.objects.setdefault(uid, []).append(event.object_sha256)
+            elif event.kind == Kind.INSTANCE_QUARANTINED:
+                index.quarantined.add(str(event.payload.get("sha256", "")))
+        seq = events[-1].seq
+    return index
+
+
+def _refused(status: StoreStatus) -> Admitted:
+    return Admitted(fate=Fate.REFUSED, status=status)
+
+
+def _date(text: str) -> date | None:
+    try:
+        return datetime.strptime(text, "%Y%m%d").date()
+    except ValueError:
+        return None

@@ -1,0 +1,227 @@
+"""What assembly is made of: images placed along a normal, in parts (one series and stack), in stacks (one geometry).
+
+A *stack* is everything that shares patient-study, frame of reference, protocol, acquisition number, matrix, spacing,
+orientation and the position in the plane. A *part* is what one series UID contributes to a stack. Several parts make
+one acquisition where a scanner writes one series per echo (see `joins`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dicom_listener.images import ImageKind, MrImage, Sequence
+
+SAME_START_S = 5.0
+"""Echoes of one acquisition pass a slice within one excitation; scanners date them up to a repetition time apart
+(0.6 s in a Siemens XA30 file). Two acquisitions of one slab are a breath-hold apart, at least 10 s."""
+ECHO_TIME_TOLERANCE_S = 2e-5
+"""20 µs: headers round echo times to 1–10 µs; echoes of a multi-echo series are 0.5 ms apart or more."""
+POSITION_TOLERANCE_MM = 0.1
+"""Headers round positions to 1e-3 mm or finer; slices are 0.5 mm apart or more."""
+_DIRECTION_TOLERANCE = 1e-3
+_SPACING_TOLERANCE_MM = 1e-3
+_IN_PLANE_TOLERANCE_MM = 0.25
+
+
+@dataclass(slots=True, eq=False)
+class Placed:
+    """One magnitude image with its place along the stack's normal. `signal` later becomes a view of the volume."""
+
+    signal: NDArray[np.float32]
+    echo_time_s: float
+    along_mm: float
+    position_mm: tuple[float, float, float]
+    acquired_at: datetime | None
+    identity: tuple[str, int]
+    seq: int
+    sequence: Sequence
+    field_strength_t: float | None
+    declared_images: int
+    declared_echoes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """What all slices of a stack share: matrix, directions, spacing, and where the first voxel lies in the plane."""
+
+    matrix: tuple[int, int]
+    row_direction: tuple[float, float, float]
+    column_direction: tuple[float, float, float]
+    pixel_spacing_mm: tuple[float, float]
+    in_plane_mm: tuple[float, float]
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        """Unit vector along increasing slice index."""
+        normal = np.cross(self.row_direction, self.column_direction)
+        unit: NDArray[np.float64] = normal / np.linalg.norm(normal)
+        return unit
+
+    def matches(self, other: Geometry) -> bool:
+        """Whether both describe one stack, within what headers round."""
+        directions = self.row_direction + self.column_direction
+        return (
+            self.matrix == other.matrix
+            and _near(directions, other.row_direction + other.column_direction, _DIRECTION_TOLERANCE)
+            and _near(self.pixel_spacing_mm, other.pixel_spacing_mm, _SPACING_TOLERANCE_MM)
+            and _near(self.in_plane_mm, other.in_plane_mm, _IN_PLANE_TOLERANCE_MM)
+        )
+
+    @property
+    def label(self) -> str:
+        """Short text that tells the stacks of one series apart, the same in every run."""
+        rounded = [round(x, 2) + 0.0 for x in self.row_direction + self.column_direction]
+        rounded += [float(n) for n in self.matrix] + [round(x) + 0.0 for x in self.in_plane_mm]
+        return hashlib.sha256(repr(rounded).encode()).hexdigest()[:6]
+
+
+@dataclass(eq=False)
+class Part:
+    """The images of one series in one stack."""
+
+    series_instance_uid: str
+    description: str
+    placed: list[Placed] = field(default_factory=list)
+    left_out: int = 0
+    """Images that are no magnitude: phase, real, imaginary, derived."""
+    open_associations: set[str] = field(default_factory=set)
+    quiet: bool = False
+    late: int = 0
+    """How often a complete series gained an instance: revision − 1."""
+    version: int = 0
+    _cells: dict[tuple[int, int], list[Placed]] = field(default_factory=dict, repr=False)
+    _slice_times: dict[int, float] = field(default_factory=dict, repr=False)
+    _echoes: set[int] = field(default_factory=set, repr=False)
+    _end: float = -np.inf
+    start: float = np.inf
+    """Earliest acquisition time, POSIX s; infinite where none is stated."""
+
+    def insert(self, image: Placed) -> bool:
+        """Take an image in; False if an identical one is there already (same echo time, position and pixels)."""
+        cell = round(image.echo_time_s * 1e6), round(image.along_mm * 100)
+        twins = self._cells.setdefault(cell, [])
+        if any(np.array_equal(twin.signal, image.signal) for twin in twins):
+            return False
+        twins.append(image)
+        self.placed.append(image)
+        self._echoes.add(round(image.echo_time_s / ECHO_TIME_TOLERANCE_S))
+        self.note_time(image.along_mm, image.acquired_at)
+        self.version += 1
+        return True
+
+    def note_time(self, along_mm: float, acquired_at: datetime | None) -> None:
+        """Remember when a slice was acquired, magnitude or not."""
+        if acquired_at is None:
+            return
+        index, stamp = round(along_mm / POSITION_TOLERANCE_MM), acquired_at.timestamp()
+        self._slice_times[index] = min(stamp, self._slice_times.get(index, stamp))
+        self.start, self._end = min(self.start, stamp), max(self._end, stamp)
+
+    @property
+    def sort_key(self) -> tuple[float, str]:
+        """By start, then UID: the order in which parts look for company."""
+        return self.start, self.series_instance_uid
+
+    @property
+    def echo_key(self) -> tuple[float, str]:
+        """By first echo time, then UID: the order in which the parts of one acquisition are named."""
+        return min((image.echo_time_s for image in self.placed), default=np.inf), self.series_instance_uid
+
+    def shares_echo(self, other: Part) -> bool:
+        """Whether both have an image of the same echo time."""
+        return any(echo + step in other._echoes for echo in self._echoes for step in (-1, 0, 1))
+
+    def shares_slice_and_start(self, other: Part) -> bool:
+        """Whether some slice was acquired in both, within `SAME_START_S`."""
+        if self.start > other._end + SAME_START_S or other.start > self._end + SAME_START_S:
+            return False
+        for index, stamp in self._slice_times.items():
+            for step in (0, -1, 1):
+                theirs = other._slice_times.get(index + step)
+                if theirs is not None and abs(theirs - stamp) <= SAME_START_S:
+                    return True
+        return False
+
+
+@dataclass(eq=False)
+class Stack:
+    """The parts that share one geometry, study, frame of reference, protocol and acquisition number."""
+
+    geometry: Geometry
+    study_instance_uid: str
+    frame_of_reference_uid: str
+    protocol: str
+    acquisition_number: int | None
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    def groups(self) -> list[tuple[Part, ...]]:
+        """Return the acquisitions: parts with magnitude images, joined where `joins` says so.
+
+        A pure function of the parts: they are taken in the order of their start, and each enters the first
+        acquisition with all of whose parts it is compatible.
+        """
+        found: list[list[Part]] = []
+        for part in sorted((part for part in self.parts.values() if part.placed), key=lambda part: part.sort_key):
+            for group in found:
+                if all(joins(part, member) for member in group):
+                    group.append(part)
+                    break
+            else:
+                found.append([part])
+        return [tuple(sorted(group, key=lambda part: part.echo_key)) for group in found]
+
+    def left_out_beside(self, group: tuple[Part, ...]) -> int:
+        """Return the images left out of an acquisition, those in series of their own (Siemens phase) included."""
+        alone = [part for part in self.parts.values() if part.left_out and not part.placed]
+        beside = [part for part in alone if any(part.shares_slice_and_start(member) for member in group)]
+        return sum(part.left_out for part in (*group, *beside))
+
+
+def joins(part: Part, other: Part) -> bool:
+    """Whether two series of one stack are echoes of one acquisition.
+
+    They are if their echo times are disjoint and a slice that both have was acquired at the same time, within
+    `SAME_START_S`. So two acquisitions of one protocol, minutes apart, stay two whatever their UIDs are.
+    """
+    return part.shares_slice_and_start(other) and not part.shares_echo(other)
+
+
+def geometry_of(image: MrImage) -> Geometry:
+    """Return the geometry of an image's stack."""
+    position, row, column = (np.asarray(v) for v in (image.position_mm, image.row_direction, image.column_direction))
+    rows, columns = image.signal.shape
+    return Geometry(
+        matrix=(rows, columns),
+        row_direction=image.row_direction,
+        column_direction=image.column_direction,
+        pixel_spacing_mm=image.pixel_spacing_mm,
+        in_plane_mm=(float(position @ row), float(position @ column)),
+    )
+
+
+def place(image: MrImage, seq: int, normal: NDArray[np.float64]) -> Placed | None:
+    """Return a magnitude image with its place along the normal; None for what is left out."""
+    if image.kind is not ImageKind.MAGNITUDE:
+        return None
+    return Placed(
+        signal=image.signal,
+        echo_time_s=image.echo_time_s or 0.0,
+        along_mm=float(np.dot(image.position_mm, normal)),
+        position_mm=image.position_mm,
+        acquired_at=image.acquired_at,
+        identity=(image.sop_instance_uid, image.frame_number or 0),
+        seq=seq,
+        sequence=image.sequence,
+        field_strength_t=image.field_strength_t,
+        declared_images=image.declared_images or 0,
+        declared_echoes=image.declared_echoes or 0,
+    )
+
+
+def _near(values: tuple[float, ...], others: tuple[float, ...], tolerance: float) -> bool:
+    return all(abs(a - b) <= tolerance for a, b in zip(values, others, strict=True))
