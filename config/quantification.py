@@ -207,6 +207,11 @@ class QuantificationSettings(Table):
         ge=0,
         le=1,
     )
+    partial_volume_correction: bool = _setting(
+        "partial_volume_correction",
+        "Solve the edge voxels of a volume for the volume's own dose; the amount is reported beside the mean.",
+        source="region-based voxelwise correction: Rousset 1998, Erlandsson 2012",
+    )
     echo_time_tolerance_ms: float = _setting(
         "echo_time_tolerance_ms",
         "Echo times of fraction and reference are the same within this.",

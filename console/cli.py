@@ -26,7 +26,7 @@ from console.verify import verify_shown
 from dicom_listener.events import Kind
 from dicom_listener.importing import import_folders
 from dicom_listener.listener import Listener, ListenerError
-from dicom_listener.locks import FileLock, LockError
+from dicom_listener.locks import FileLock, LockHeldError
 from dicom_listener.record import Record, quarantine_path
 from quantify.model import FractionStatus
 
@@ -91,7 +91,7 @@ def listen(
             while not stop():
                 time.sleep(0.05)
             listener.stop()
-    except (LockError, ListenerError) as error:
+    except (LockHeldError, ListenerError) as error:
         raise CommandError(str(error)) from error
     return EXIT_DONE
 
@@ -328,7 +328,7 @@ def console(
         with FileLock.acquire(file, "console"), listener_process(file, plan=plan, site=site, port=port):
             with open_record(file, read_only=False) as record:
                 return run_live(record, display=load_settings(site).display)
-    except LockError as error:
+    except LockHeldError as error:
         raise CommandError(str(error)) from error
 
 

@@ -19,13 +19,20 @@ from config.plan import TreatmentPlan
 from config.settings import QuantificationSettings, Settings, settings_sha256
 from console.alarms import find_alarms
 from console.snapshot import Anatomy, Binding, RaisedAlarm, Snapshot
-from console.structures import TreatmentVolumes, treatment_volumes
+from console.structures import TreatmentVolumes, disjoint_occupancies, treatment_volumes
 from console.treatment import Key, Treatment, bind, fold, injections, isotope_of
 from dicom_listener.assembly import Assembly
 from dicom_listener.decode import decode
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, StructureSet
-from quantify.holmium import FittedSeries, align, fit_series, holmium_map, relaxivity_per_s_per_mg_ml
+from quantify.holmium import (
+    FittedSeries,
+    align,
+    fit_series,
+    holmium_map,
+    registered_grid,
+    relaxivity_per_s_per_mg_ml,
+)
 from quantify.model import (
     Alarm,
     EchoSeries,
@@ -36,6 +43,7 @@ from quantify.model import (
     Registration,
     RegistrationStatus,
 )
+from quantify.partial_volume import Shares
 from quantify.pipeline import ImagedFraction, Physics, VolumeOfInterest, evaluate_treatment, prepare_volumes
 from quantify.registration import register
 from quantify.resampling import sampler
@@ -68,15 +76,23 @@ class AlarmFound:
 Update = SeriesComplete | FractionComputed | AlarmFound
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _SeriesMaps:
+    """What one series gives on the reference grid; no maps where the registration failed."""
+
+    registration: Registration
+    r2star: ParametricMap | None = None
+    holmium: ParametricMap | None = None
+    shares: Shares = field(default_factory=dict)
+
+
 @dataclass(kw_only=True)
 class _Cache:
     """What is expensive, by what it was computed from; only the entries of the current treatment are kept."""
 
     assembled: dict[tuple[str, int], EchoSeries] = field(default_factory=dict)
     fitted: dict[tuple[str, int], FittedSeries] = field(default_factory=dict)
-    maps: dict[tuple[object, ...], tuple[Registration, ParametricMap | None, ParametricMap | None]] = field(
-        default_factory=dict
-    )
+    maps: dict[tuple[object, ...], _SeriesMaps] = field(default_factory=dict)
     volumes: dict[tuple[object, ...], tuple[TreatmentVolumes, tuple[VolumeOfInterest, ...]]] = field(
         default_factory=dict
     )
@@ -225,15 +241,10 @@ class Engine:
             self._imaged(injection, bindings, by_key, reference, reference_id, settings)
             for injection in self._due(bindings, by_key)
         ]
-        batch = relaxivity_per_s_per_mg_ml(
-            calibrated=plan.calibration.relaxivity_per_s_per_mg_ml,
-            calibration_holmium_fraction=plan.calibration.holmium_fraction,
-            holmium_fraction=plan.microspheres.holmium_fraction,
-        )
         self._results = evaluate_treatment(
             fractions,
             volumes=prepared,
-            physics=Physics(isotope=isotope_of(settings), relaxivity_per_s_per_mg_ml=batch, settings=settings),
+            physics=Physics(isotope=isotope_of(settings), relaxivity_per_s_per_mg_ml=_relaxivity(plan), settings=settings),
             feeds={name: p.volumes for name, p in plan.positions.items() if p.volumes is not None},
         )
         self._announce("")
@@ -265,19 +276,20 @@ class Engine:
         if binding is None:
             return _unimaged(injection, own, by_key)
         state = by_key[binding.series_key]
-        registration, r2star, holmium = self._maps(state, reference, reference_id, settings)
+        maps = self._maps(state, reference, reference_id, settings)
         provisional = []
         if any(b.role == "superseded" for b in own):
             provisional.append("two series in this fraction's window; the last is used")
         error = None
-        if holmium is None:
-            error = f"registration to the reference failed: {registration.message}"
+        if maps.holmium is None:
+            error = f"registration to the reference failed: {maps.registration.message}"
         return ImagedFraction(
             injection=injection,
-            r2star=r2star,
-            holmium=holmium,
+            r2star=maps.r2star,
+            holmium=maps.holmium,
+            shares=maps.shares,
             error=error,
-            registration=registration,
+            registration=maps.registration,
             series_instance_uid=state.series_instance_uids[0],
             acquired_at=state.acquired_at,
             provisional_reasons=tuple(provisional),
@@ -289,35 +301,38 @@ class Engine:
         reference: FittedSeries,
         reference_id: tuple[str, int],
         settings: QuantificationSettings,
-    ) -> tuple[Registration, ParametricMap | None, ParametricMap | None]:
+    ) -> _SeriesMaps:
         """Registration, R2* and holmium of a series on the reference grid, cached by what they depend on."""
         plan = self._treatment.plan
         if plan is None:
             raise ValueError("Engine: a series was quantified without a plan; load a plan first.")
-        region = self._region(reference)
         key = (state.key, state.revision, reference_id, self._volumes.identity, settings_sha256(settings), plan.sha256)
         if key in self._cache.maps:
             return self._cache.maps[key]
         fitted = self._fitted(state, settings)
         self._announce(f"registering {state.description or state.protocol} to the reference")
         registration = register(
-            reference=reference.series, moving=fitted.series, region=region, settings=settings.registration
+            reference=reference.series,
+            moving=fitted.series,
+            region=self._region(reference),
+            settings=settings.registration,
         )
-        maps: tuple[ParametricMap | None, ParametricMap | None] = (None, None)
+        maps = _SeriesMaps(registration=registration)
         if registration.status != RegistrationStatus.FAILED:
-            batch = relaxivity_per_s_per_mg_ml(
-                calibrated=plan.calibration.relaxivity_per_s_per_mg_ml,
-                calibration_holmium_fraction=plan.calibration.holmium_fraction,
-                holmium_fraction=plan.microspheres.holmium_fraction,
-            )
-            maps = holmium_map(
-                align(fitted, reference=reference, registration=registration),
+            lies = registered_grid(fitted.series.grid, reference.series.grid, registration)
+            latest = self._structure_sets[-1] if self._structure_sets else None
+            aligned = align(
+                fitted,
                 reference=reference,
-                relaxivity=batch,
-                settings=settings,
+                registration=registration,
+                occupancies=disjoint_occupancies(latest, plan, lies) if self._volumes.all else None,
             )
-        self._cache.maps[key] = (registration, *maps)
-        return self._cache.maps[key]
+            r2star, holmium = holmium_map(
+                aligned, reference=reference, relaxivity=_relaxivity(plan), settings=settings
+            )
+            maps = _SeriesMaps(registration=registration, r2star=r2star, holmium=holmium, shares=aligned.shares)
+        self._cache.maps[key] = maps
+        return maps
 
     def _region(self, reference: FittedSeries) -> NDArray[np.bool_]:
         """What must match in a registration: the liver, or all tissue where there are no structures."""
@@ -468,6 +483,15 @@ class Engine:
             who, when = self._treatment.acknowledged.get(key, (None, None))
             raised.append(RaisedAlarm(alarm=alarm, active=key in active, acknowledged_by=who, acknowledged_at=when))
         return tuple(raised)
+
+
+def _relaxivity(plan: TreatmentPlan) -> float:
+    """r2* of this batch: the calibration's, scaled by holmium content."""
+    return relaxivity_per_s_per_mg_ml(
+        calibrated=plan.calibration.relaxivity_per_s_per_mg_ml,
+        calibration_holmium_fraction=plan.calibration.holmium_fraction,
+        holmium_fraction=plan.microspheres.holmium_fraction,
+    )
 
 
 def _unimaged(injection: Injection, own: Sequence[Binding], by_key: Mapping[str, SeriesState]) -> ImagedFraction:

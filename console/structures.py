@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from config.plan import TreatmentPlan
 from dicom_listener.images import Structure, StructureSet
-from quantify.model import Grid, Role, Volume
+from quantify.model import Array, Grid, Role, Volume
 from quantify.occupancy import occupancy
 from quantify.volumes import HEALTHY_LIVER, healthy_part, overlap_ml
 
@@ -81,3 +81,25 @@ def _rasterised(structure: Structure, role: Role, grid: Grid, faults: list[str])
             "its mean speaks for the rest."
         )
     return volume
+
+
+def disjoint_occupancies(structures: StructureSet | None, plan: TreatmentPlan, grid: Grid) -> dict[str, Array]:
+    """Occupancy of every tumour and of the healthy liver on any grid, for the shares of a voxel's signal.
+
+    Empty without a liver: what surrounds a tumour then is not known.
+    """
+    if structures is None or plan.structures is None or not plan.structures.liver:
+        return {}
+    faults: list[str] = []
+    available = {structure.name.strip(): structure for structure in structures.structures}
+    wanted = [(name, Role.TUMOUR) for name in plan.structures.tumours or ()] + [(plan.structures.liver, Role.LIVER)]
+    volumes = {
+        name: volume
+        for name, role in wanted
+        if name in available and (volume := _rasterised(available[name], role, grid, faults)) is not None
+    }
+    liver = volumes.pop(plan.structures.liver, None)
+    if liver is None:
+        return {}
+    healthy = healthy_part(liver, list(volumes.values()))
+    return {**{name: volume.occupancy for name, volume in volumes.items()}, HEALTHY_LIVER: healthy.occupancy}

@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 LOSSLESS = frozenset(
     {
-        "1.2.840.10008.1.2.4.57",  # JPEG Lossless, process 14
         "1.2.840.10008.1.2.4.70",  # JPEG Lossless, process 14, selection value 1
         "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
         "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless Only
@@ -76,8 +76,7 @@ class InstanceHeader:
         return self.transfer_syntax_uid != IMPLICIT_LITTLE_ENDIAN
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """Where one element lies: `start` of its value, declared `length`, and `end`, where the next begins."""
 
     tag: int

@@ -13,15 +13,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import cast
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ABORT
-from pynetdicom.sop_class import Verification
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event, EventHandlerType
+from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE
+from pynetdicom.presentation import PresentationContext
 
 from config.plan import PatientPlan
 from config.settings import SiteSettings
@@ -36,13 +39,14 @@ from dicom_listener.transport import BoundedServer
 _LOG = logging.getLogger(__name__)
 
 ACTOR = "listener"
+_VERIFICATION = "1.2.840.10008.1.1"
 _RUN_LOOP_DELAY_S = 1e-4
 """Of pynetdicom's polling loop, 1e-3 by default: with TCP_QUICKACK, 423 instances/s instead of 22 (measured)."""
 _TICK_S = 0.1
 """How often silences and vanished associations are looked for."""
 _STOP_PATIENCE_S = 5.0
 """How long `stop` waits for an association's thread to end."""
-_ASSOCIATE_TIMEOUT_S = 30.0
+_ASSOCIATE_TIMEOUT_S = 10.0
 """A peer that connects without asking for an association is dropped (ARTIM timer, PS3.8 9.1.5)."""
 
 # The default handlers format every PDU and message for the log, on the hot path.
@@ -58,7 +62,7 @@ class _Open:
     """An association from acceptance to its end. `lock` orders its stores before its closing event."""
 
     name: str
-    association: Any
+    association: Association
     how: str = "connection_lost"
     stored: int = 0
     closed: bool = False
@@ -102,12 +106,13 @@ class Listener:
             minimum_free_mb=settings.minimum_free_disk_mb,
         )
         self._silence = SeriesSilence(settings.series_quiet_s, record)
-        self._open: dict[Any, _Open] = {}
+        self._open: dict[Association, _Open] = {}
         self._open_lock = threading.Lock()
         self._run = 0
         self._accepted = 0
         self._stopping = threading.Event()
-        self._server: Any = None
+        self._server: BoundedServer | None = None
+        self._contexts: list[PresentationContext] = []
         self._threads: list[threading.Thread] = []
 
     def start(self) -> int:
@@ -122,7 +127,8 @@ class Listener:
         """
         settings = self._settings
         entity = _application_entity(settings)
-        handlers: list[Any] = [
+        self._contexts = entity.supported_contexts
+        handlers: list[EventHandlerType] = [
             (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_ACCEPTED, self._on_accepted),
             (evt.EVT_REJECTED, self._on_rejected),
@@ -133,24 +139,22 @@ class Listener:
             (evt.EVT_ABORTED, self._on_aborted),
         ]
         try:
-            self._server = entity.make_server(
-                (settings.host, settings.port), evt_handlers=handlers, server_class=BoundedServer
-            )
+            server = BoundedServer(entity, (settings.host, settings.port), handlers)
         except OSError as error:
             raise ListenerError(
                 f"The listener cannot use {settings.host} port {settings.port}: {error.strerror or error}; "
                 "choose another port, or stop what uses it."
             ) from error
-        entity._servers.append(self._server)  # as AE.start_server does, for its shutdown
-        port = int(self._server.server_address[1])
+        port = int(server.server_address[1])
         try:
             started = self._append(Kind.LISTENER_STARTED, ae_title=settings.ae_title, port=port)
         except RecordError:
-            self._server.server_close()
+            server.server_close()
             raise
+        self._server = server
         self._run = started
         self._threads = [
-            threading.Thread(target=self._server.serve_forever, args=(_TICK_S,), name="holmia-listener", daemon=True),
+            threading.Thread(target=server.serve_forever, args=(_TICK_S,), name="holmia-listener", daemon=True),
             threading.Thread(target=self._watch, name="holmia-listener-watch", daemon=True),
         ]
         for thread in self._threads:
@@ -177,10 +181,9 @@ class Listener:
         self._admission.close()
         self._try_append(Kind.LISTENER_STOPPED)
 
-    def _on_requested(self, event: Any) -> None:
+    def _on_requested(self, event: Event) -> None:
         # Before pynetdicom negotiates, so that the reason is known here and recorded.
-        request = event.assoc.requestor.primitive
-        calling, called = request.calling_ae_title.strip(), request.called_ae_title.strip()
+        calling, called = _titles(event.assoc)
         address = event.assoc.requestor.address
         settings = self._settings
         with self._open_lock:
@@ -197,25 +200,26 @@ class Listener:
         elif full:
             refusal, why = (2, 3, 2), f"There are {settings.maximum_associations} associations already."
         else:
+            event.assoc.acceptor.supported_contexts = deepcopy(self._contexts)
             return
         event.assoc.acse.send_reject(*refusal)
         self._refused(event, why)
         event.assoc.kill()
 
-    def _on_rejected(self, event: Any) -> None:
+    def _on_rejected(self, event: Event) -> None:
         self._refused(event, "Too many connections at once.")  # what pynetdicom itself rejects for
 
-    def _refused(self, event: Any, why: str) -> None:
-        request = event.assoc.requestor.primitive
+    def _refused(self, event: Event, why: str) -> None:
+        calling, called = _titles(event.assoc)
         self._try_append(
             Kind.ASSOCIATION_REFUSED,
-            calling_ae=request.calling_ae_title.strip(),
-            called_ae=request.called_ae_title.strip(),
+            calling_ae=calling,
+            called_ae=called,
             address=event.assoc.requestor.address,
             why=why,
         )
 
-    def _on_accepted(self, event: Any) -> None:
+    def _on_accepted(self, event: Event) -> None:
         association = event.assoc
         association.dul._run_loop_delay = _RUN_LOOP_DELAY_S
         with self._open_lock:
@@ -226,14 +230,14 @@ class Listener:
         self._try_append(
             Kind.ASSOCIATION_OPENED,
             association=state.name,
-            calling_ae=association.requestor.primitive.calling_ae_title.strip(),
+            calling_ae=_titles(association)[0],
             address=association.requestor.address,
         )
 
-    def _on_store(self, event: Any) -> int | Dataset:
+    def _on_store(self, event: Event) -> int | Dataset:
         try:
             status = self._store(event)
-        except Exception:  # a raising handler would be answered by an anonymous 0xC211
+        except Exception:  # noqa: BLE001 - a raising handler would be answered by an anonymous 0xC211
             _LOG.exception("An instance could not be handled")
             status = OUT_OF_RESOURCES.because("The instance could not be handled")
         if status.code == 0:
@@ -243,14 +247,15 @@ class Listener:
         answer.ErrorComment = status.comment
         return answer
 
-    def _store(self, event: Any) -> StoreStatus:
+    def _store(self, event: Event) -> StoreStatus:
         with self._open_lock:
             state = self._open.get(event.assoc)
         if state is None:
             return NOT_AUTHORISED
+        request = cast(C_STORE, event.request)
         command = CommandUids(
-            sop_class_uid=str(event.request.AffectedSOPClassUID or ""),
-            sop_instance_uid=str(event.request.AffectedSOPInstanceUID or ""),
+            sop_class_uid=str(request.AffectedSOPClassUID or ""),
+            sop_instance_uid=str(request.AffectedSOPInstanceUID or ""),
         )
         with state.lock:
             if state.closed:
@@ -264,21 +269,21 @@ class Listener:
                 self._silence.heard(admitted.series_instance_uid, time.monotonic())
         return admitted.status
 
-    def _on_upper_layer(self, event: Any) -> None:
+    def _on_upper_layer(self, event: Event) -> None:
         # Tells a peer's A-ABORT from a lost connection, before EVT_ABORTED fires for both.
-        if isinstance(event.primitive, A_ABORT):
+        if isinstance(getattr(event, "primitive", None), A_ABORT):
             with self._open_lock:
                 state = self._open.get(event.assoc)
             if state is not None:
                 state.how = "aborted"
 
-    def _on_released(self, event: Any) -> None:
+    def _on_released(self, event: Event) -> None:
         self._close_of(event.assoc, "released")
 
-    def _on_aborted(self, event: Any) -> None:
+    def _on_aborted(self, event: Event) -> None:
         self._close_of(event.assoc, None)
 
-    def _close_of(self, association: Any, how: str | None) -> None:
+    def _close_of(self, association: Association, how: str | None) -> None:
         with self._open_lock:
             state = self._open.get(association)
         if state is not None:
@@ -318,9 +323,16 @@ class Listener:
             _LOG.error("An event %s was not recorded: %s", kind, error)
 
 
-def acknowledge_at_once(event: Any) -> None:
+def _titles(association: Association) -> tuple[str, str]:
+    """Return the calling and the called AE title of a requested association."""
+    request = cast(A_ASSOCIATE, association.requestor.primitive)
+    return (request.calling_ae_title or "").strip(), (request.called_ae_title or "").strip()
+
+
+def acknowledge_at_once(event: Event) -> None:
     """Send TCP's acknowledgement now: senders without TCP_NODELAY wait for it, 40 ms each time (Linux only)."""
-    connection = event.assoc.dul.socket.socket
+    wrapper = event.assoc.dul.socket
+    connection = None if wrapper is None else wrapper.socket
     if connection is not None and hasattr(socket, "TCP_QUICKACK"):
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -349,10 +361,7 @@ def _application_entity(settings: SiteSettings) -> AE:
     syntaxes = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
     if settings.compressed_transfer_syntaxes:
         syntaxes += sorted(LOSSLESS)
-    entity.add_supported_context(Verification)
+    entity.add_supported_context(_VERIFICATION)
     for context in AllStoragePresentationContexts:
-        entity.add_supported_context(context.abstract_syntax, syntaxes)
+        entity.add_supported_context(str(context.abstract_syntax), syntaxes)
     return entity
-
-
-__all__ = ["ACTOR", "Association", "Listener", "ListenerError", "acknowledge_at_once", "is_listed"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import QuantificationSettings
 from quantify.model import Array, EchoSeries, FloatArray, Grid, ParametricMap, Reason, Registration, freeze
+from quantify.partial_volume import Shares, signal_shares
 from quantify.r2star import DecayFit, fit_r2star
 from quantify.resampling import sampler
 
@@ -45,6 +47,7 @@ class AlignedSeries:
     poor_fit: Array
     sigma: float
     echo_times_s: tuple[float, ...]
+    shares: Shares = field(default_factory=dict)
 
 
 def relaxivity_per_s_per_mg_ml(
@@ -88,8 +91,28 @@ def reference_reasons(reference: FittedSeries, settings: QuantificationSettings)
     return reasons
 
 
-def align(fitted: FittedSeries, *, reference: FittedSeries, registration: Registration) -> AlignedSeries:
-    """Bring a fraction's fit to the reference grid through its registration."""
+def registered_grid(grid: Grid, reference: Grid, registration: Registration) -> Grid:
+    """The grid of a fraction's series as it lies in the reference's space: where its voxels really were."""
+    to_reference = np.linalg.inv(np.array(registration.reference_to_series_lps_mm))
+    return Grid(
+        shape=grid.shape,
+        affine_lps_mm=to_reference @ grid.affine_lps_mm,
+        frame_of_reference_uid=reference.frame_of_reference_uid,
+    )
+
+
+def align(
+    fitted: FittedSeries,
+    *,
+    reference: FittedSeries,
+    registration: Registration,
+    occupancies: Mapping[str, Array] | None = None,
+) -> AlignedSeries:
+    """Bring a fraction's fit to the reference grid through its registration.
+
+    `occupancies` of disjoint volumes on the fraction's own `registered_grid` tell which share of each voxel's signal is whose;
+    brought through the same interpolation as R2*, they hold for what the interpolation smears too.
+    """
     where = np.isfinite(reference.fit.r2star_per_s)
     sample = sampler(
         source=fitted.series.grid,
@@ -99,6 +122,9 @@ def align(fitted: FittedSeries, *, reference: FittedSeries, registration: Regist
     )
     fit = fitted.fit
     nan = np.float32(np.nan)
+    shares = (
+        signal_shares(s0=fit.s0, usable=fitted.usable, volumes=occupancies, grid=fitted.series.grid) if occupancies else {}
+    )
     return AlignedSeries(
         r2star_per_s=sample.sample(np.where(fitted.usable, fit.r2star_per_s, nan)),
         standard_error_per_s=sample.sample_standard_error(np.where(fitted.usable, fit.standard_error_per_s, nan)),
@@ -109,6 +135,7 @@ def align(fitted: FittedSeries, *, reference: FittedSeries, registration: Regist
         poor_fit=sample.sample(fitted.poor.astype(np.float32)),
         sigma=fit.sigma,
         echo_times_s=fitted.series.echo_times_s,
+        shares={name: np.nan_to_num(sample.sample(share)) for name, share in shares.items()},
     )
 
 

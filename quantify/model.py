@@ -327,6 +327,8 @@ class VolumeStatistics:
     tnr: float | None = None
     activity_mbq: float | None = None
     delta_r2star_mean_per_s: float | None = None
+    partial_volume_gy: float | None = None
+    """How much the correction for partial volume added to the mean; None where it was not applied."""
     u_repeat_gy: float | None = None
     """The part of the uncertainty that is independent between series (k = 1): what a trend may use."""
 

@@ -20,11 +20,15 @@ from quantify.model import Array, FloatArray, Grid
 
 _PLANE_TOLERANCE_MM = 0.1
 """A contour's points may leave its plane, and contours of one plane each other, by what decimals round."""
-_CELLS_PER_VOXEL = 4
+_CELLS_PER_VOXEL = 3
 _SCANLINES_PER_CELL = 4
-_CELL_LIMIT = 8_000_000
-"""Lattice cells at most (32 MB): a large structure on a fine grid is drawn more coarsely instead."""
+_CELL_LIMIT = 3_000_000
+"""Lattice cells at most (12 MB): a large structure on a fine grid is drawn more coarsely instead."""
+_NOISE = 1e-6
+"""Differences of sums leave 1e-16 where the cover is 0 or 1; that is no surface."""
 _SUBSAMPLE_LIMIT = 12
+_POINTS_ACROSS = 8
+"""A solid smaller than a few voxels is met by at least so many points along its smallest side."""
 _GAP_LIMIT = 3.5
 """A gap of more than this many typical distances is space between two bodies, not skipped planes between slices."""
 
@@ -46,7 +50,7 @@ class _Pile:
 
 
 def occupancy(
-    contours: Sequence[FloatArray], grid: Grid, *, subsamples: tuple[int, int, int] = (3, 3, 3)
+    contours: Sequence[FloatArray], grid: Grid, *, subsamples: tuple[int, int, int] = (3, 2, 2)
 ) -> tuple[Array, float]:
     """Return the occupancy of every voxel, and the volume that the contours enclose.
 
@@ -207,11 +211,13 @@ def _draw(
     cell = np.floor(x).astype(np.intp)
     inside = cell + 1 - x
     flat = (scan // _SCANLINES_PER_CELL) * columns + cell
-    table = np.bincount(flat, weight * inside, minlength=n_slabs * rows * columns)
-    table += np.bincount(flat + 1, weight * (1.0 - inside), minlength=n_slabs * rows * columns)
-    cover = table.reshape(n_slabs, rows, columns).cumsum(axis=2)
-    # Differences of sums leave 1e-16 where there is nothing, which would count as surface.
-    return np.round(cover, 6).astype(np.float32), pitch, origin
+    table = np.bincount(
+        np.concatenate([flat, flat + 1]),
+        np.concatenate([weight * inside, weight * (1.0 - inside)]),
+        minlength=n_slabs * rows * columns,
+    )
+    cover = np.cumsum(table.reshape(n_slabs, rows, columns), axis=2, dtype=np.float64)
+    return cover.astype(np.float32), pitch, origin
 
 
 def _box(pile: _Pile, grid: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -227,13 +233,16 @@ def _box(pile: _Pile, grid: Grid) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _subsample_counts(pile: _Pile, to_pile: FloatArray, subsamples: tuple[int, int, int]) -> list[int]:
-    """Return points per voxel and axis: no slab may fall between two of them."""
+    """Return points per voxel and axis: no slab may fall between two of them, and a small solid meets several."""
     counts = list(subsamples)
     reach = np.abs(to_pile[0])
     axis = int(reach.argmax())
-    needed = int(np.ceil(reach[axis] / np.diff(pile.bounds_mm).min() - 1e-6))
-    counts[axis] = max(counts[axis], min(needed, _SUBSAMPLE_LIMIT))
-    return counts
+    counts[axis] = max(counts[axis], int(np.ceil(reach[axis] / np.diff(pile.bounds_mm).min() - 1e-6)))
+    size_mm = np.array([np.ptp(pile.bounds_mm), *(np.array(pile.cover.shape[1:]) * pile.pitch_mm)])
+    voxels = np.linalg.norm(to_pile, axis=0) / size_mm.min()
+    return [
+        min(max(n, int(np.ceil(_POINTS_ACROSS * v))), _SUBSAMPLE_LIMIT) for n, v in zip(counts, voxels, strict=True)
+    ]
 
 
 def _blend(pile: _Pile, to_pile: FloatArray, counts: list[int]) -> float:
@@ -276,13 +285,13 @@ def _sample(pile: _Pile, at: tuple[FloatArray, FloatArray, FloatArray], blend_mm
 def _surface(pile: _Pile, to_pile: FloatArray, origin: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return the voxels of the box that the solid's surface may cross.
 
-    The surface is followed cell by cell, four cells and two heights to a voxel, so no part of it is farther than
-    a voxel from a point that is marked; the marks are widened by one voxel.
+    The surface is followed cell by cell, three cells and two heights to a voxel, so no part of it is farther than
+    a third of a voxel, along each axis, from a point followed; every voxel within half a voxel of one is marked.
     """
     cover = pile.cover
     edge = np.zeros(cover.shape, dtype=bool)
     for axis in (1, 2):
-        differs = np.diff(cover, axis=axis) != 0
+        differs = np.abs(np.diff(cover, axis=axis)) > _NOISE
         lower, upper = [slice(None)] * 3, [slice(None)] * 3
         lower[axis], upper[axis] = slice(None, -1), slice(1, None)
         edge[tuple(lower)] |= differs
@@ -296,7 +305,7 @@ def _surface(pile: _Pile, to_pile: FloatArray, origin: FloatArray, shape: tuple[
     thickness = np.diff(pile.bounds_mm)[slab]
     walls = pile.bounds_mm[slab] + (piece + 0.5) / pieces[of] * thickness, row, column
     empty = np.zeros((1, *cover.shape[1:]), dtype=cover.dtype)
-    bound, row, column = np.nonzero(np.diff(np.concatenate([empty, cover, empty]), axis=0))
+    bound, row, column = np.nonzero(np.abs(np.diff(np.concatenate([empty, cover, empty]), axis=0)) > _NOISE)
     points = [np.concatenate(pair) for pair in zip(walls, (pile.bounds_mm[bound], row, column), strict=True)]
     local = np.stack(
         [
@@ -305,9 +314,12 @@ def _surface(pile: _Pile, to_pile: FloatArray, origin: FloatArray, shape: tuple[
             pile.origin_uv_mm[1] + (points[2] + 0.5) * pile.pitch_mm,
         ]
     )
-    index = np.rint(np.linalg.solve(to_pile, local - origin[:, None])).astype(np.intp)
-    kept = ((index >= -1) & (index <= np.array(shape)[:, None])).all(axis=0)
-    marked = np.zeros(tuple(n + 2 for n in shape), dtype=bool)
+    index = np.floor(np.linalg.solve(to_pile, local - origin[:, None])).astype(np.intp)
+    kept = ((index >= -1) & (index < np.array(shape)[:, None])).all(axis=0)
+    marked = np.zeros(tuple(n + 1 for n in shape), dtype=bool)
     marked[tuple(index[:, kept] + 1)] = True
-    near: NDArray[np.bool_] = ndimage.binary_dilation(marked, np.ones((3, 3, 3), dtype=bool))
-    return near[1:-1, 1:-1, 1:-1]
+    for axis in range(3):
+        lower, upper = [slice(None)] * 3, [slice(None)] * 3
+        lower[axis], upper[axis] = slice(None, -1), slice(1, None)
+        marked = marked[tuple(lower)] | marked[tuple(upper)]
+    return marked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -25,6 +25,7 @@ from quantify.model import (
     VolumeStatistics,
     VolumeStatus,
 )
+from quantify.partial_volume import Mixture, Shares, mixture
 from quantify.statistics import Distribution, distribution, resized
 from quantify.trend import Uptake, trend
 from quantify.uncertainty import DoseUncertainty, common_relative, dose_uncertainty
@@ -54,6 +55,8 @@ class ImagedFraction:
     series_instance_uid: str | None = None
     acquired_at: datetime | None = None
     provisional_reasons: tuple[str, ...] = ()
+    shares: Shares = field(default_factory=dict)
+    """Share of every voxel's signal by volume (`quantify.partial_volume`), on the reference grid."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,7 +188,7 @@ def _fraction_result(
     )
     if maps is None:
         return result
-    statistics = _all_statistics(maps, volumes, injection.specific_activity_mbq_per_mg or 0.0, physics)
+    statistics = _all_statistics(fraction, maps, volumes, physics)
     return _with_recovery(replace(result, volumes=statistics), so_far, physics)
 
 
@@ -200,9 +203,17 @@ def _sum_activity(injections: Iterable[Injection]) -> float | None:
 
 
 def _all_statistics(
-    maps: FractionMaps, volumes: Sequence[VolumeOfInterest], specific_activity: float, physics: Physics
+    fraction: ImagedFraction, maps: FractionMaps, volumes: Sequence[VolumeOfInterest], physics: Physics
 ) -> dict[str, VolumeStatistics]:
-    statistics = {v.volume.name: volume_statistics(maps, v, specific_activity, physics) for v in volumes}
+    shares = fraction.shares if physics.settings.partial_volume_correction else {}
+    roles = {v.volume.name: v.volume.role for v in volumes}
+    specific_activity = fraction.injection.specific_activity_mbq_per_mg or 0.0
+    statistics = {
+        v.volume.name: volume_statistics(
+            maps, v, specific_activity, physics, mixed=mixture(v.volume, maps.dose, shares, roles)
+        )
+        for v in volumes
+    }
     healthy = next((s for s in statistics.values() if s.role == Role.HEALTHY_LIVER), None)
     if healthy is None or not _precise(healthy, physics):
         return statistics
@@ -221,7 +232,12 @@ def _precise(own: VolumeStatistics, physics: Physics) -> bool:
 
 
 def volume_statistics(
-    maps: FractionMaps, interest: VolumeOfInterest, specific_activity: float, physics: Physics
+    maps: FractionMaps,
+    interest: VolumeOfInterest,
+    specific_activity: float,
+    physics: Physics,
+    *,
+    mixed: Mixture | None = None,
 ) -> VolumeStatistics:
     """Cumulative dose statistics of one volume, with uncertainty, or the sentence that says why there are none.
 
@@ -229,9 +245,10 @@ def volume_statistics(
     than ``minimum_evaluable_fraction`` of the volume is evaluable.
     """
     volume, settings = interest.volume, physics.settings
-    doses = distribution(maps.dose, volume)
+    plain = distribution(maps.dose, volume)
+    doses = plain if mixed is None else distribution(maps.dose, volume, mixed)
     evaluable = 0.0 if doses is None else doses.evaluable_fraction
-    if doses is None or evaluable < settings.minimum_evaluable_fraction:
+    if plain is None or doses is None or evaluable < settings.minimum_evaluable_fraction:
         return VolumeStatistics(
             name=volume.name,
             role=volume.role,
@@ -243,7 +260,9 @@ def volume_statistics(
         )
     uncertainty = _uncertainty(doses, maps, interest, specific_activity, physics)
     holmium = distribution(maps.holmium, volume)
-    activity = distribution(maps.activity, volume)
+    per_concentration = dose_per_activity_concentration(
+        isotope=physics.isotope, density_g_per_ml=settings.tissue_density_g_per_ml
+    )
     bound = doses.lower_bound_fraction > 0
     result = VolumeStatistics(
         name=volume.name,
@@ -255,7 +274,8 @@ def volume_statistics(
         dose_mean_gy=doses.mean,
         dose_mean_u_gy=uncertainty.total_gy,
         u_repeat_gy=uncertainty.independent_gy,
-        activity_mbq=None if activity is None else activity.mean * volume.contour_volume_ml,
+        partial_volume_gy=None if mixed is None else doses.mean - plain.mean,
+        activity_mbq=doses.mean / per_concentration * volume.contour_volume_ml,
         delta_r2star_mean_per_s=None if holmium is None else holmium.mean * physics.relaxivity_per_s_per_mg_ml,
     )
     if not _precise(result, physics):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from quantify.model import Array, FloatArray, Grid, ParametricMap, Reason, Volume
+from quantify.partial_volume import Mixture
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,8 +56,11 @@ class Distribution:
         return measured, noise
 
 
-def distribution(values: ParametricMap, volume: Volume) -> Distribution | None:
+def distribution(values: ParametricMap, volume: Volume, mixed: Mixture | None = None) -> Distribution | None:
     """The evaluable voxels of a map inside a volume; None when there are none (or the volume is empty).
+
+    With `mixed` every voxel is solved for the volume's own part (`quantify.partial_volume`), and those that owe the volume
+    less than half of their signal leave their say to the others; without it values are taken as they stand.
 
     Lower bounds count as evaluable and keep their value: dropping them would lose the hottest voxels. The part of the volume
     outside the grid counts as not evaluable.
@@ -80,8 +84,14 @@ def distribution(values: ParametricMap, volume: Volume) -> Distribution | None:
         np.zeros_like(weights) if values.standard_error is None else values.standard_error[inside].astype(np.float64)
     )
     bounds = float(weights[usable & (reasons == Reason.LOWER_BOUND)].sum())
+    own_values = values.values[inside].astype(np.float64)
+    if mixed is not None and (usable & mixed.usable[inside]).any():
+        usable &= mixed.usable[inside]
+        own = np.where(usable, mixed.own[inside], 1.0)
+        own_values = (own_values - mixed.foreign[inside]) / own
+        error = error / own
     return Distribution(
-        values=values.values[inside][usable].astype(np.float64),
+        values=own_values[usable],
         standard_error=np.nan_to_num(error[usable]),
         weights=weights[usable],
         evaluable_fraction=min(1.0, used / total),

@@ -1,0 +1,1 @@
+"""A treatment with known truth as DICOM, and a scanner that sends it."""

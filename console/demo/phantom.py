@@ -163,7 +163,7 @@ class Phantom:
         return round(0.975 + float(np.random.default_rng([self.seed, 2]).uniform(-0.03, 0.03)), 4)
 
     def liver(self, points_mm: Floats) -> Floats:
-        """Negative inside the liver: two blended lobes under the diaphragm, cut by the visceral face and the vena cava."""
+        """Negative inside the liver: two blended lobes, cut by diaphragm, visceral face and vena cava."""
         s = self.liver_scale
         right = ellipsoid(points_mm, (-68.0, 14.0, -8.0), (68.0 * s, 72.0 * s, 75.0 * s))
         right = smooth_intersection(right, np.asarray(points_mm[2] - right_dome_mm(points_mm) + 4.0), 6.0)

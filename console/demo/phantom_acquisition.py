@@ -44,7 +44,9 @@ class AcquisitionOptions:
     def __post_init__(self) -> None:
         if self.field_strength_t not in RELAXIVITY_PER_S_PER_MG_ML:
             fields = ", ".join(f"{value:g} T" for value in RELAXIVITY_PER_S_PER_MG_ML)
-            raise ValueError(f"AcquisitionOptions.field_strength_t is {self.field_strength_t}; the phantom has {fields}.")
+            raise ValueError(
+                f"AcquisitionOptions.field_strength_t is {self.field_strength_t}; the phantom has {fields}."
+            )
         if self.subsamples < 1 or not self.snr > 0:
             raise ValueError(
                 f"AcquisitionOptions: subsamples {self.subsamples} and snr {self.snr} must be at least 1 and positive."

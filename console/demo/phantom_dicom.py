@@ -40,13 +40,17 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and the share of the whole that is done, 0…1."""
 
 
+class PhantomError(ValueError):
+    """The phantom cannot be written as asked; the text says what, why and what to do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PhantomOptions:
     """Which treatment to write, and how it is imaged.
 
     ``shift_mm`` and ``turn_deg`` bound the patient's motion between series (drawn from the seed; the head–foot
     shift is the largest, as in breathing); ``gain_spread`` bounds the receiver gain's change. The anatomy is drawn
-    with ``anatomy_spacing_mm`` (slices, rows, columns). ``series_per_echo`` and ``phase`` are habits of classic Siemens.
+    with ``anatomy_spacing_mm`` (slices, rows, columns). ``series_per_echo`` and ``phase`` are for classic files.
     """
 
     seed: int = 1
@@ -121,7 +125,9 @@ class PhantomTreatment:
         return (self.anatomy, self.structures, self.reference, *self.fractions)
 
 
-def write_phantom(folder: Path, options: PhantomOptions | None = None, progress: Progress | None = None) -> PhantomTreatment:
+def write_phantom(
+    folder: Path, options: PhantomOptions | None = None, progress: Progress | None = None
+) -> PhantomTreatment:
     """Write the treatment under `folder` and return where everything is.
 
     Parameters
@@ -135,13 +141,13 @@ def write_phantom(folder: Path, options: PhantomOptions | None = None, progress:
 
     Raises
     ------
-    FileExistsError
+    PhantomError
         If the folder already holds something.
     """
     options = options or PhantomOptions()
     tell = progress or (lambda text, share: None)
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; the phantom is only written to a new or empty folder.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PhantomError(f"{folder} is not an empty folder; name a new one, so that nothing is mixed or overwritten.")
     treatment = options.treatment()
     steps = len(treatment.injections) + 3
     tell("anatomy", 0.0)

@@ -59,9 +59,7 @@ def _object(header: SeriesHeader, acquired: Acquired, echoes: tuple[int, ...], n
     ds.DimensionOrganizationSequence = Sequence([_item(DimensionOrganizationUID=organisation)])
     ds.DimensionIndexSequence = Sequence(
         [
-            _item(
-                DimensionOrganizationUID=organisation, DimensionIndexPointer=pointer, FunctionalGroupPointer=group
-            )
+            _item(DimensionOrganizationUID=organisation, DimensionIndexPointer=pointer, FunctionalGroupPointer=group)
             for pointer, group in _DIMENSIONS
         ]
     )
@@ -171,9 +169,7 @@ def _shared(header: SeriesHeader, acquired: Acquired) -> Dataset:
     return group
 
 
-def _frame(
-    header: SeriesHeader, acquired: Acquired, echo: int, index: int, order: int, scale: Scale | None
-) -> Dataset:
+def _frame(header: SeriesHeader, acquired: Acquired, echo: int, index: int, order: int, scale: Scale | None) -> Dataset:
     frame = Dataset()
     frame.MREchoSequence = Sequence([_item(EffectiveEchoTime=round(1000.0 * acquired.echo_times_s[echo], 9))])
     kind = _item(FrameType=["ORIGINAL", "PRIMARY", "M", "NONE"])

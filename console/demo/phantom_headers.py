@@ -11,7 +11,7 @@ from io import BytesIO
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element, write_file_meta_info
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from quantify.model import FloatArray, Grid
 
@@ -120,10 +120,10 @@ def new_dataset(sop_class_uid: str, sop_instance_uid: str, header: SeriesHeader)
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.FileMetaInformationVersion = b"\x00\x01"
-    ds.file_meta.MediaStorageSOPClassUID = sop_class_uid
-    ds.file_meta.MediaStorageSOPInstanceUID = sop_instance_uid
+    ds.file_meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    ds.file_meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.file_meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
+    ds.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     ds.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION
     ds.SpecificCharacterSet = "ISO_IR 100"
     ds.InstanceCreationDate = date_text(header.acquired_at)
@@ -222,8 +222,8 @@ class Template:
         """Return the Part-10 file of the template with `changes` (SOPInstanceUID among them) in their places."""
         meta = FileMetaDataset(self._meta)
         meta.MediaStorageSOPInstanceUID = changes.SOPInstanceUID
-        buffer = BytesIO()
-        buffer.write(b"\x00" * 128 + b"DICM")
+        buffer = DicomBytesIO(b"\x00" * 128 + b"DICM")
+        buffer.seek(132)
         write_file_meta_info(buffer, meta)
         elements = self._elements | _encoded(changes)
         return buffer.getvalue() + b"".join(elements[tag] for tag in sorted(elements))

@@ -62,7 +62,7 @@ class Acquired:
         return np.abs(self.complex_image(echo, slice_index))
 
     def phase(self, echo: int, slice_index: int) -> Array:
-        """Return the phase in rad, −π…π: a smooth off-resonance of up to ±40 Hz, and the same noise as the magnitude."""
+        """Return the phase in rad, −π…π: smooth off-resonance to ±40 Hz, with the magnitude's noise."""
         rows, columns = self.grid.shape[1:]
         u, v = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
         off_resonance_hz = 25.0 * u - 15.0 * v * v
@@ -153,9 +153,7 @@ def _echo_files(
         yield template.file(ds)
 
 
-def _echo_template(
-    header: SeriesHeader, acquired: Acquired, echo: int, component: str, scale: Scale | None
-) -> Dataset:
+def _echo_template(header: SeriesHeader, acquired: Acquired, echo: int, component: str, scale: Scale | None) -> Dataset:
     """Return what all images of one echo have in common."""
     ds = new_dataset(MRImageStorage, "2.25.0", header)
     add_equipment(ds, header)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from contourpy import LineType, contour_generator
@@ -43,7 +44,7 @@ def phantom_shapes(phantom: Phantom, *, territories: bool) -> tuple[Shape, ...]:
             shapes.append(
                 Shape(
                     name=TERRITORY_NAMES[territory],
-                    implicit=lambda points, side=territory: phantom.territory(points, side),
+                    implicit=partial(phantom.territory, territory=territory),
                     box_mm=LIVER_BOX_MM,
                 )
             )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -109,7 +108,7 @@ class Treatment:
     holmium_fraction: float = 0.195
     saturating_tumour: int | None = 0
     saturated_share: float = 0.45
-    reference_time: datetime = datetime(2026, 3, 4, 10, 0)  # noqa: DTZ001 (wall clock of time_zone)
+    reference_time: datetime = datetime(2026, 3, 4, 10, 0)
     time_zone: str = "Europe/Amsterdam"
     integration_step_mm: float = 1.25
 
@@ -179,7 +178,7 @@ class Treatment:
 
     @cached_property
     def shares(self) -> NDArray[np.float64]:
-        """Mass per relative uptake, mg/mL: (injection, region); times `Phantom.uptake` it is that injection's increment.
+        """Mass per relative uptake, mg/mL, (injection, region): times `Phantom.uptake` that injection's increment.
 
         Normalised so that the increment integrates over the liver to the injected mass.
         """
@@ -284,7 +283,7 @@ class _LiverSamples:
         """∫ uptake dV per region, mL."""
         n_regions = Region.FIRST_TUMOUR + phantom.n_tumours
         sums = np.bincount(self.regions, weights=self.uptake[territory], minlength=n_regions)
-        return sums * self.step_mm**3 / 1000.0
+        return np.asarray(sums * (self.step_mm**3 / 1000.0), dtype=np.float64)
 
 
 def _sample_liver(phantom: Phantom, step_mm: float, territories: tuple[Territory, ...]) -> _LiverSamples:

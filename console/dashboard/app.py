@@ -1,0 +1,144 @@
+"""The application around the window: one Qt application, the bridge from the engine's thread, the view and its clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtWidgets import QApplication
+
+from console.dashboard import theme
+from console.dashboard.screen import build_screen
+from console.dashboard.view import AcknowledgeAlarms, Action, TakeSnapshot, ViewState, change_view
+from console.dashboard.window import DashboardWindow
+from console.snapshot import Mode, Snapshot
+
+_CLOCK_MS = 1000
+
+
+def create_application(argv: Sequence[str]) -> QApplication:
+    """Return the process's Qt application, made if there is none."""
+    existing = QApplication.instance()
+    if isinstance(existing, QApplication):
+        return existing
+    application = QApplication(list(argv))
+    application.setApplicationName("Holmia")
+    application.setFont(theme.font(15))
+    return application
+
+
+class SnapshotBridge(QObject):
+    """Carries immutable snapshots from the engine's thread to the GUI thread.
+
+    `publish` may be called on any thread; whoever is connected by `deliver_to` is called on the thread that the bridge lives on.
+    """
+
+    _published = Signal(object)
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Hand a snapshot over; returns at once."""
+        self._published.emit(snapshot)
+
+    def deliver_to(self, receiver: Callable[[Snapshot], None]) -> None:
+        """Call `receiver` with every snapshot, in order, from this thread's event loop."""
+        self._receiver = receiver
+        self._published.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    def _deliver(self, snapshot: object) -> None:
+        if isinstance(snapshot, Snapshot):
+            self._receiver(snapshot)
+
+
+class Dashboard(QObject):
+    """Holds the window, the latest snapshot and the reader's view; redraws when one of them or the minute changes.
+
+    Parameters
+    ----------
+    mode
+        LIVE, REPLAY or DEMO.
+    clock
+        Tells the time to show, aware; None where there is none.
+    on_operator_action
+        Called with what concerns the treatment and not the view: `AcknowledgeAlarms`, `TakeSnapshot`.
+    machine_status
+        Tells what the shell knows of the machine, one short sentence each.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: Mode,
+        clock: Callable[[], datetime | None],
+        on_operator_action: Callable[[AcknowledgeAlarms | TakeSnapshot], None],
+        machine_status: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        super().__init__()
+        self._mode, self._clock, self._on_operator_action = mode, clock, on_operator_action
+        self._machine_status = machine_status
+        self.snapshot = Snapshot()
+        self.view = ViewState()
+        self.window = DashboardWindow(self.act)
+        self.window.closed.connect(self.stop)
+        self._timer = QTimer(self)
+        self._timer.setInterval(_CLOCK_MS)
+        self._timer.timeout.connect(self.redraw)
+        self.redraw()
+
+    def start(self) -> None:
+        """Show the window and let its clock run."""
+        self.window.show()
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Stop the clock; nothing runs afterwards."""
+        self._timer.stop()
+
+    def receive(self, snapshot: Snapshot) -> None:
+        """Show what is known now."""
+        self.snapshot = snapshot
+        self.redraw()
+
+    def act(self, action: Action) -> None:
+        """Do what the reader asks: change the view here, hand on what concerns the treatment."""
+        if isinstance(action, AcknowledgeAlarms | TakeSnapshot):
+            self._on_operator_action(action)
+            return
+        self.view = change_view(self.view, action, self.snapshot)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the present state."""
+        self.window.draw(
+            build_screen(
+                self.snapshot, self.view, now=self._clock(), mode=self._mode, status=tuple(self._machine_status())
+            )
+        )
+
+
+def render_png(window: DashboardWindow, path: Path, size: tuple[int, int] = (1920, 1080)) -> None:
+    """Write the window as it looks at `size` (width, height) to a PNG file; works without a display.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    window.resize(QSize(*size))
+    shown = window.isVisible()
+    if not shown:
+        # Without this Qt lays nothing out and the views have no size.
+        window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen, True)
+        window.show()
+    for _ in range(3):
+        QApplication.processEvents()
+    if window.screen_drawn is not None:
+        window.draw(window.screen_drawn)
+    QApplication.processEvents()
+    picture = window.grab()
+    if not shown:
+        window.hide()
+        window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen, False)
+    if not picture.save(str(path), "PNG"):
+        raise OSError(f"The picture of the window could not be written to {path}: check that the folder exists and is writable.")

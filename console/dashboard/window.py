@@ -1,0 +1,232 @@
+"""The window: lays the panels out, draws a `Screen`, and turns keys and clicks into actions. It decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
+
+from console.dashboard import theme
+from console.dashboard.glance_panel import GlancePanel
+from console.dashboard.header_panel import GuidePanel, HeaderPanel
+from console.dashboard.image_panel import ImagePanel
+from console.dashboard.overlay import HelpOverlay
+from console.dashboard.screen_model import DISCLAIMER, Cell, Screen
+from console.dashboard.table_panel import Panel, TableView
+from console.dashboard.trend_panel import TrendPanel
+from console.dashboard.view import AcknowledgeAlarms, Action, Layer, PlaceCrosshair, SelectFraction, TakeSnapshot, ToggleLayer
+from console.snapshot import Mode
+
+_FULL_HD = (1920, 1080)
+_AXIAL, _SAGITTAL = 0, 2
+_LAYER_KEYS = {Qt.Key.Key_D: Layer.WASH, Qt.Key.Key_I: Layer.ISODOSE, Qt.Key.Key_V: Layer.VOLUMES}
+_STEP_KEYS = {
+    Qt.Key.Key_Up: (_AXIAL, 1),
+    Qt.Key.Key_Down: (_AXIAL, -1),
+    Qt.Key.Key_PageUp: (_AXIAL, 5),
+    Qt.Key.Key_PageDown: (_AXIAL, -5),
+    Qt.Key.Key_Right: (_SAGITTAL, 1),
+    Qt.Key.Key_Left: (_SAGITTAL, -1),
+}
+
+
+class DashboardWindow(QMainWindow):
+    """The dashboard.
+
+    Parameters
+    ----------
+    on_action
+        Called on the GUI thread with every `Action` of the reader.
+    """
+
+    closed = Signal()
+
+    def __init__(self, on_action: Callable[[Action], None]) -> None:
+        super().__init__()
+        self.setWindowTitle("Holmia — research use only")
+        self._on_action = on_action
+        self.screen_drawn: Screen | None = None
+        self._scale = 0.0
+        self._make_panels()
+        self._lay_out()
+        self.overlay = HelpOverlay(self)
+        self.images.stepped.connect(self._step)
+        self.images.pointed.connect(self._point)
+        self.fractions.row_clicked.connect(self._select_row)
+        self.resize(*_FULL_HD)
+        self._set_scale()
+
+    def draw(self, screen: Screen) -> None:
+        """Show a screen whole."""
+        self.screen_drawn = screen
+        self.header.draw(screen.header)
+        self.guide.draw(screen.guide)
+        self.fractions.draw(screen.fractions)
+        self.ledger.draw(screen.ledger)
+        self.limits.draw(screen.limits)
+        self.series.draw(screen.series)
+        self.images.draw(screen)
+        self.glance.draw(screen.glance)
+        self.trend.draw(screen.trend)
+        self.trend_frame.title.setText(screen.trend.title)
+        self.volumes.draw(screen.volumes)
+        self.alarms.draw(screen.alarms)
+        self.alarms_frame.title.setText(f"ALARMS  {screen.alarm_summary.text}")
+        self.alarms_frame.title.setStyleSheet(f"color: {theme.TONES[screen.alarm_summary.tone]};")
+        self.events.draw(screen.events)
+        self._draw_status(screen.status)
+        self._draw_frame(screen.header.mode)
+
+    def _make_panels(self) -> None:
+        self.header, self.guide = HeaderPanel(), GuidePanel()
+        self.fractions = TableView(wrapped=3, right=(2,), pixels=16, spread=2.2)
+        self.ledger = TableView(wrapped=0, right=(1,), pixels=15)
+        self.limits = TableView(wrapped=1, pixels=15)
+        self.series = TableView(wrapped=1, right=(2,), pixels=14)
+        self.images, self.glance, self.trend = ImagePanel(), GlancePanel(), TrendPanel()
+        self.volumes = TableView(wrapped=8, right=(2, 3, 4, 5, 6, 7), pixels=16, spread=2.6)
+        self.alarms = TableView(wrapped=2, pixels=14, spread=1.6)
+        self.events = TableView(wrapped=1, pixels=14)
+        self.status, self.disclaimer = QLabel(), QLabel(DISCLAIMER)
+        for label in (self.status, self.disclaimer):
+            label.setObjectName("status")
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def _lay_out(self) -> None:
+        self.left, self.glance_frame = QWidget(), Panel("AT A GLANCE  ± one standard uncertainty", self.glance)
+        left = QVBoxLayout(self.left)
+        left.setContentsMargins(0, 0, 0, 0)
+        left.setSpacing(5)
+        left.addWidget(Panel("POSITIONS AND FRACTIONS", self.fractions), 46)
+        left.addWidget(Panel("ACTIVITY", self.ledger), 20)
+        left.addWidget(Panel("LIMITS", self.limits), 13)
+        left.addWidget(Panel("SERIES", self.series), 24)
+        middle = QHBoxLayout()
+        middle.setSpacing(5)
+        middle.addWidget(self.left)
+        middle.addWidget(self.images, 1)
+        middle.addWidget(self.glance_frame)
+        self.bottom = QWidget()
+        bottom = QHBoxLayout(self.bottom)
+        bottom.setContentsMargins(0, 0, 0, 0)
+        bottom.setSpacing(5)
+        self.trend_frame = Panel("", self.trend)
+        self.alarms_frame = Panel("ALARMS", self.alarms)
+        log = QVBoxLayout()
+        log.setSpacing(5)
+        log.addWidget(self.alarms_frame, 52)
+        log.addWidget(Panel("EVENTS", self.events), 48)
+        bottom.addWidget(self.trend_frame, 32)
+        bottom.addWidget(Panel("VOLUMES  cumulative dose, ± k = 1, D70 rounded like the mean", self.volumes), 40)
+        bottom.addLayout(log, 28)
+        foot = QHBoxLayout()
+        foot.addWidget(self.status, 1)
+        foot.addWidget(self.disclaimer)
+        self.frame = QFrame()
+        self.frame.setObjectName("mode_frame")
+        rows = QVBoxLayout(self.frame)
+        rows.setContentsMargins(6, 4, 6, 4)
+        rows.setSpacing(4)
+        rows.addWidget(self.header)
+        rows.addWidget(self.guide)
+        rows.addLayout(middle, 1)
+        rows.addWidget(self.bottom)
+        rows.addLayout(foot)
+        self.setCentralWidget(self.frame)
+
+    def _set_scale(self) -> None:
+        scale = min(max(min(self.width() / _FULL_HD[0], self.height() / _FULL_HD[1]), 0.6), 3.0)
+        if scale == self._scale:
+            return
+        self._scale = scale
+        self.setStyleSheet(theme.style_sheet(scale))
+        panels = (self.guide, self.images, self.glance, self.trend)
+        tables = (self.fractions, self.ledger, self.limits, self.series, self.volumes, self.alarms, self.events)
+        for panel in (*panels, *tables):
+            panel.set_scale(scale)
+        self.left.setFixedWidth(round(360 * scale))
+        self.glance_frame.setFixedWidth(round(440 * scale))
+        self.bottom.setFixedHeight(round(306 * scale))
+        if self.screen_drawn is not None:
+            self.guide.draw(self.screen_drawn.guide)
+
+    def _draw_status(self, cells: tuple[Cell, ...]) -> None:
+        self.status.setText("   |   ".join(cell.text for cell in cells))
+        self.status.setToolTip("\n".join(cell.tooltip or cell.text for cell in cells))
+
+    def _draw_frame(self, mode: Mode) -> None:
+        ink = theme.BACKGROUND if mode is Mode.LIVE else theme.NOT_LIVE
+        self.frame.setStyleSheet(f"QFrame#mode_frame {{ border: 6px solid {ink}; }}")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Scale with the window."""
+        super().resizeEvent(event)
+        self._set_scale()
+        if self.overlay.isVisible():
+            self.overlay.place()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        """Say that the window has closed."""
+        super().closeEvent(event)
+        self.closed.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        """Turn a key into an action. No single key destroys anything."""
+        key = Qt.Key(event.key())
+        if key in _LAYER_KEYS:
+            self._on_action(ToggleLayer(layer=_LAYER_KEYS[key]))
+        elif key in _STEP_KEYS:
+            self._step(*_STEP_KEYS[key])
+        elif Qt.Key.Key_0 <= key <= Qt.Key.Key_9:
+            self._on_action(SelectFraction(number=key - Qt.Key.Key_0))
+        elif key == Qt.Key.Key_A:
+            self._acknowledge()
+        elif key == Qt.Key.Key_S:
+            self._on_action(TakeSnapshot())
+        elif key == Qt.Key.Key_Question:
+            self.overlay.toggle()
+        elif key == Qt.Key.Key_Escape and self.overlay.isVisible():
+            self.overlay.toggle()
+        elif key == Qt.Key.Key_F11:
+            self.toggle_glance()
+        else:
+            super().keyPressEvent(event)
+
+    def toggle_glance(self) -> None:
+        """Give the whole window to the numbers, or take it back."""
+        alone = self.left.isVisible()
+        for widget in (self.left, self.images, self.bottom):
+            widget.setVisible(not alone)
+        if alone:
+            self.glance_frame.setMinimumWidth(0)
+            self.glance_frame.setMaximumWidth(16_777_215)
+        else:
+            self.glance_frame.setFixedWidth(round(440 * self._scale))
+
+    def _acknowledge(self) -> None:
+        if self.screen_drawn is not None and self.screen_drawn.unacknowledged:
+            self._on_action(AcknowledgeAlarms(alarm_ids=self.screen_drawn.unacknowledged))
+
+    def _step(self, plane: int, steps: int) -> None:
+        screen = self.screen_drawn
+        if screen is None or plane >= len(screen.planes):
+            return
+        geometry = screen.planes[plane].geometry
+        voxel = list(screen.voxel)
+        voxel[geometry.normal_axis] += steps * geometry.towards
+        self._on_action(PlaceCrosshair(voxel=(voxel[0], voxel[1], voxel[2])))
+
+    def _point(self, plane: int, x_mm: float, y_mm: float) -> None:
+        screen = self.screen_drawn
+        if screen is not None and plane < len(screen.planes):
+            voxel = screen.planes[plane].geometry.voxel_at(x_mm, y_mm, screen.voxel)
+            self._on_action(PlaceCrosshair(voxel=voxel))
+
+    def _select_row(self, row: int) -> None:
+        if self.screen_drawn is not None and not self.screen_drawn.fractions.rows[row].heading:
+            headings = sum(r.heading for r in self.screen_drawn.fractions.rows[:row])
+            self._on_action(SelectFraction(number=row + 1 - headings))
