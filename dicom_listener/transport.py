@@ -6,6 +6,7 @@ with the stock classes: a declared PDU of 4 GiB fills the memory, and one byte a
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from typing import cast
@@ -56,6 +57,14 @@ class BoundedSocket(AssociationSocket):
             self._shutdown_socket()
             raise
         return data
+
+    def _shutdown_socket(self) -> None:
+        # The stock method does not close a socket whose peer has gone already.
+        connection = cast(socket.socket, self.socket)
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            connection.close()
 
 
 class BoundedRequestHandler(RequestHandler):

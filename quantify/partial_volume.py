@@ -20,8 +20,8 @@ from scipy import ndimage
 from quantify.model import Array, FloatArray, Grid, ParametricMap, Role, Volume
 
 _PURE = 0.98
-_MOSTLY_OWN = 0.5
-"""Voxels that owe less than half of their signal to a volume are left to its other voxels: noise grows with 1/f."""
+_MOSTLY_OWN = 0.3
+"""Voxels that owe a volume less of their signal than this are left to its other voxels: noise grows with 1/f."""
 _NEIGHBOURHOOD_MM = 10.0
 _MINIMUM_PURE_VOXELS = 20
 

@@ -141,4 +141,6 @@ def render_png(window: DashboardWindow, path: Path, size: tuple[int, int] = (192
         window.hide()
         window.setAttribute(Qt.WidgetAttribute.WA_DontShowOnScreen, False)
     if not picture.save(str(path), "PNG"):
-        raise OSError(f"The picture of the window could not be written to {path}: check that the folder exists and is writable.")
+        raise OSError(
+            f"The picture of the window could not be written to {path}: check that the folder exists and is writable."
+        )

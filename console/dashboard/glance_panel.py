@@ -12,7 +12,8 @@ from console.dashboard.table_panel import paint_symbol
 
 # 20 arc minutes at 3 m: the smallest capital that is read without effort.
 CAPITAL_MM = 17.5
-_LINE = 1.28
+_BAR_WEIGHT = 1.3
+_SMALL_WEIGHT = 1.05
 
 
 class GlancePanel(QWidget):
@@ -21,6 +22,8 @@ class GlancePanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.numbers: tuple[GlanceNumber, ...] = ()
+        self.alone = False
+        """The numbers have the whole window: they may be larger than the three metres need."""
         self._scale = 1.0
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
 
@@ -50,75 +53,98 @@ class GlancePanel(QWidget):
             painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignCenter), "no result yet")
             painter.end()
             return
-        height = self.height() / len(self.numbers)
-        big = self._big(height)
-        for number, item in enumerate(self.numbers):
-            self._paint(painter, item, QRectF(0, number * height, self.width(), height), big)
+        main, small = self._split()
+        weights = [_BAR_WEIGHT if n.bar is not None else 1.0 for n in main]
+        total = sum(weights) + (_SMALL_WEIGHT if small else 0.0)
+        unit = self.height() / total
+        big = self._big(main, unit, self.width())
+        top = 0.0
+        for item, weight in zip(main, weights, strict=True):
+            self._paint(painter, item, QRectF(0, top, self.width(), weight * unit), big)
+            top += weight * unit
+        half = self.width() / 2
+        for number, item in enumerate(small):
+            box = QRectF(number * half + (8 if number else 0), top, half - 8, _SMALL_WEIGHT * unit)
+            self._paint(painter, item, box, min(big, self._big(small, _SMALL_WEIGHT * unit * 0.78, half - 8)))
         painter.end()
 
-    def _big(self, height: float) -> float:
+    def _split(self) -> tuple[list[GlanceNumber], list[GlanceNumber]]:
+        """The doses, each in its own row; how far to trust them, side by side under them."""
+        main = [n for n in self.numbers if n.dose]
+        return (main, [n for n in self.numbers if not n.dose]) if main else (list(self.numbers), [])
+
+    def _label(self) -> float:
+        """Height in pixels of the letters of labels and notes."""
+        return (36 if self.alone else 22) * self._scale
+
+    def _big(self, numbers: list[GlanceNumber], height: float, width: float) -> float:
         """Height in pixels of the big letters: the one wanted at three metres, unless the rows are too low or narrow for it."""
         one = QFontMetricsF(theme.font(100, bold=True))
         wanted = 100 * (CAPITAL_MM / 25.4 * self.physicalDpiY()) / one.capHeight()
-        label = 24 * self._scale
-        lowest = (height - label * 1.35) / _LINE
+        if self.alone:
+            wanted *= 1.8
+        lowest = (height - self._label() * 1.6) / 0.98
         widths = [
-            100 * self.width() * 0.98 / (one.horizontalAdvance(n.value) + 0.62 * one.horizontalAdvance(n.detail) + 12)
-            for n in self.numbers
+            100 * width * 0.98 / (one.horizontalAdvance(n.value) + 0.6 * one.horizontalAdvance(n.detail) + 20)
+            for n in numbers
             if len(n.value) <= 8
         ]
         return max(12.0, min(wanted, lowest, *widths))
 
     def _paint(self, painter: QPainter, item: GlanceNumber, box: QRectF, big: float) -> None:
-        s = self._scale
-        label = 22 * s
+        label = self._label()
         tone = theme.colour(item.state.tone)
         painter.setPen(QColor(theme.LINE))
         if box.top() > 1:
             painter.drawLine(box.topLeft(), box.topRight())
-        left = 0.0
-        middle = box.top() + label * 0.8
+        left = box.left()
         if item.series is not None:
-            paint_symbol(painter, item.series, QRectF(0, box.top(), label, label * 1.6).center(), label * 0.8)
-            left = label * 1.3
+            paint_symbol(painter, item.series, QRectF(left, box.top(), label, label * 1.6).center(), label * 0.8)
+            left += label * 1.3
+        head = QRectF(left, box.top(), box.right() - left, label * 1.6)
         painter.setFont(theme.font(label, bold=True))
         painter.setPen(QColor(theme.TEXT))
-        head = QRectF(left, box.top(), box.width() - left, label * 1.6)
         painter.drawText(head, int(Qt.AlignmentFlag.AlignVCenter), item.label)
         used = left + QFontMetricsF(painter.font()).horizontalAdvance(item.label) + label * 0.6
-        note = QRectF(used, box.top(), box.width() - used, label * 1.6)
-        ink = tone if item.state.tone is not Tone.NORMAL else theme.colour(Tone.MUTED)
-        letters = theme.font(label * 0.8, bold=True)
-        wide = QFontMetricsF(letters).horizontalAdvance(item.note)
-        if wide > note.width():
-            letters = theme.font(max(10 * s, label * 0.8 * note.width() / wide), bold=True)
-        painter.setFont(letters)
-        painter.setPen(ink)
-        flags = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        if len(item.value) > 8 or wide > 2 * note.width():
-            body = QRectF(0, middle + label, box.width(), box.height() - label * 2)
+        body = QRectF(box.left(), box.top() + label * 1.55, box.width(), box.height() - label * 1.6)
+        painter.setPen(tone if item.state.tone is not Tone.NORMAL else theme.colour(Tone.MUTED))
+        if len(item.value) > 4:
+            # A fraction that failed: the sentence that says why takes the place of a number.
             painter.setFont(theme.font(label, bold=True))
-            painter.drawText(body, int(Qt.TextFlag.TextWordWrap), f"{item.value} {item.note}")
+            painter.drawText(body, int(Qt.TextFlag.TextWordWrap), f"{item.value}: {item.note}")
             return
-        painter.drawText(note, flags, item.note)
-        self._paint_value(painter, item, QRectF(0, box.top() + label * 1.5, box.width(), box.height() - label * 1.5), big)
+        if item.dose:
+            note = QRectF(used, box.top(), box.right() - used, label * 1.6)
+        else:
+            note = QRectF(box.left(), box.bottom() - label * 1.5, box.width(), label * 1.4)
+            body.setBottom(note.top())
+        _write_fitting(painter, item.note, note, label * 0.8, right=item.dose)
+        self._paint_value(painter, item, body, big)
 
     def _paint_value(self, painter: QPainter, item: GlanceNumber, box: QRectF, big: float) -> None:
         letters = theme.font(big, bold=True)
         metrics = QFontMetricsF(letters)
         base = box.top() + (box.height() + metrics.capHeight()) / 2
         if item.bar is not None:
-            base -= box.height() * 0.09
+            base -= box.height() * 0.14
         tone = item.state.tone
         painter.setFont(letters)
         painter.setPen(theme.colour(tone) if tone in (Tone.CAUTION, Tone.ALERT) else QColor(theme.TEXT))
-        painter.drawText(0, int(base), item.value)
+        painter.drawText(int(box.left()), int(base), item.value)
         painter.setFont(theme.font(big * 0.6))
         painter.setPen(QColor(theme.TEXT))
-        painter.drawText(int(metrics.horizontalAdvance(item.value) + big * 0.18), int(base), item.detail)
+        painter.drawText(int(box.left() + metrics.horizontalAdvance(item.value) + big * 0.18), int(base), item.detail)
         if item.bar is not None:
-            bar = QRectF(0, base + box.height() * 0.07, box.width(), max(6.0, box.height() * 0.13))
+            bar = QRectF(box.left(), base + big * 0.2, box.width(), max(6.0, box.height() * 0.13))
             _paint_bar(painter, item.bar, bar, theme.colour(tone))
+
+
+def _write_fitting(painter: QPainter, text: str, box: QRectF, pixels: float, *, right: bool) -> None:
+    """Write one line, in smaller letters where it would not fit."""
+    wide = QFontMetricsF(theme.font(pixels, bold=True)).horizontalAdvance(text)
+    painter.setFont(theme.font(pixels * min(1.0, box.width() / max(wide * 1.02, 1.0)), bold=True))
+    side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
+    painter.drawText(box, int(side | Qt.AlignmentFlag.AlignVCenter), text)
 
 
 def _paint_bar(painter: QPainter, bar: LimitBar, box: QRectF, ink: QColor) -> None:

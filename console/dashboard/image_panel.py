@@ -83,6 +83,7 @@ class ImagePanel(QFrame):
             label.setObjectName(name)
             label.setTextFormat(Qt.TextFormat.PlainText)
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.message.setObjectName("message")
         self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.layers.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.views = tuple(PlaneView() for _ in range(3))
@@ -90,7 +91,9 @@ class ImagePanel(QFrame):
         for number, view in enumerate(self.views):
             view.stepped.connect(lambda step, n=number: self.stepped.emit(n, step))
             view.pointed.connect(lambda x, y, n=number: self.pointed.emit(n, x, y))
-        images = QGridLayout()
+        self.cuts = QWidget()
+        images = QGridLayout(self.cuts)
+        images.setContentsMargins(0, 0, 0, 0)
         images.setSpacing(4)
         images.addWidget(self.views[0], 0, 0, 2, 1)
         images.addWidget(self.views[1], 0, 1)
@@ -108,7 +111,7 @@ class ImagePanel(QFrame):
         rows.setSpacing(4)
         rows.addWidget(self.badge)
         rows.addWidget(self.message, 1)
-        rows.addLayout(images, 1)
+        rows.addWidget(self.cuts, 1)
         rows.addLayout(foot)
 
     def set_scale(self, scale: float) -> None:
@@ -128,7 +131,7 @@ class ImagePanel(QFrame):
             plane = screen.planes[number] if number < len(screen.planes) else None
             view.setVisible(plane is not None)
             view.draw(plane, screen.legend, watermark=watermark, stale=screen.badge.stale)
-        self.scale_bar.setVisible(bool(screen.planes))
+        self.cuts.setVisible(bool(screen.planes))
         self.probe.setText(f"✛ {screen.probe}" if screen.probe else "")
         on = screen.layers
         words = (("D wash", on.wash), ("I isodose", on.isodose), ("V volumes", on.volumes))

@@ -44,14 +44,14 @@ class HelpOverlay(QLabel):
 
     def toggle(self) -> None:
         """Show or hide."""
-        self.setVisible(not self.isVisible())
-        if self.isVisible():
+        self.setVisible(self.isHidden())
+        if not self.isHidden():
             self.place()
             self.raise_()
 
     def place(self) -> None:
         """Lie in the middle of the window."""
-        room = self.parentWidget().rect()
+        room = self.window().rect()
         width = int(room.width() * 0.56)
         height = min(self.heightForWidth(width) + 10, int(room.height() * 0.96))
         self.setGeometry((room.width() - width) // 2, (room.height() - height) // 2, width, height)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPen, QWheelEvent
 from PySide6.QtWidgets import QSizePolicy, QStyleOptionGraphicsItem, QWidget
 
@@ -180,8 +180,8 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
             (bottom, Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignHCenter),
         ):
             _write(painter, box, where, text, QColor("#ffe27a"))
-        painter.setFont(theme.font(15 * self.scale_factor, bold=True))
-        corner = Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft
+        painter.setFont(theme.font(14 * self.scale_factor, bold=True, narrow=True))
+        corner = Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignRight
         _write(painter, box, corner, plane.title, QColor(theme.TEXT))
         length = self._at(_SCALE_BAR_MM, 0).x() - self._at(0, 0).x()
         y = height - pad - 4
@@ -196,19 +196,15 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
         letters = theme.font(14 * self.scale_factor, bold=True)
         metrics = QFontMetricsF(letters)
         painter.setFont(letters)
-        names = [
-            (o.name, o.lines, theme.series_colour(o.series)) for o in plane.outlines if o.series is not None
-        ]
+        names = [(o.name, o.lines, theme.series_colour(o.series)) for o in plane.outlines if o.series is not None]
         if self._legend is not None:
             legend = self._legend
             names += [(f"{i.level_gy:g}", i.lines, theme.level_colour(legend, i.level_gy)) for i in plane.isodoses]
         taken: list[QRectF] = []
         for text, lines, ink in names:
-            if lines.label_at is None:
-                continue
-            place = self._at(*lines.label_at)
-            box = QRectF(place.x() + 3, place.y() - metrics.height() / 2, metrics.horizontalAdvance(text) + 6, metrics.height())
-            if any(box.intersects(other) for other in taken) or not QRectF(self.viewport().rect()).contains(box):
+            size = QSizeF(metrics.horizontalAdvance(text) + 6, metrics.height())
+            box = self._free(lines, size, taken)
+            if box is None:
                 continue
             taken.append(box)
             painter.setPen(Qt.PenStyle.NoPen)
@@ -216,6 +212,18 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
             painter.drawRoundedRect(box, 3, 3)
             painter.setPen(ink)
             painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
+
+    def _free(self, lines: Lines, size: QSizeF, taken: list[QRectF]) -> QRectF | None:
+        """Return the first place right, left, above or below the line that covers no other name; None if there is none."""
+        room = QRectF(self.viewport().rect())
+        wide, tall, gap = size.width(), size.height(), 3.0
+        offsets = ((gap, -tall / 2), (-gap - wide, -tall / 2), (-wide / 2, -gap - tall), (-wide / 2, gap))
+        for place_mm, (across, down) in zip(lines.label_places, offsets, strict=False):
+            place = self._at(*place_mm)
+            box = QRectF(QPointF(place.x() + across, place.y() + down), size)
+            if room.contains(box) and not any(box.intersects(other) for other in taken):
+                return box
+        return None
 
     def _write_watermark(self, painter: QPainter) -> None:
         painter.setFont(theme.font(self.viewport().height() / 7, bold=True))

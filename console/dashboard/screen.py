@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from console.dashboard import formatting
 from console.dashboard.event_words import events_table
-from console.dashboard.screen_guide import build_guide, holmium_series_arriving
+from console.dashboard.screen_guide import build_guide
 from console.dashboard.screen_images import build_planes, chosen_voxel, probe_words
 from console.dashboard.screen_model import (
     Badge,
@@ -26,6 +26,7 @@ from console.dashboard.screen_tables import (
     alarms_table,
     dose_words,
     fractions_table,
+    holmium_series_arriving,
     ledger_table,
     limit_state,
     limits_table,
@@ -84,6 +85,7 @@ def build_screen(
     legend = _legend(snapshot)
     images = _images_result(snapshot, view, shown)
     planes = build_planes(snapshot, view, images, legend, series_indices(snapshot))
+    badge = build_badge(snapshot, images, now=now, maps_settings_sha256=maps_settings_sha256)
     return Screen(
         header=_header(snapshot, now, mode),
         guide=build_guide(snapshot),
@@ -91,13 +93,14 @@ def build_screen(
         ledger=ledger_table(snapshot, shown),
         limits=limits_table(snapshot, shown),
         series=series_table(snapshot),
-        badge=build_badge(snapshot, images, view, now=now, maps_settings_sha256=maps_settings_sha256),
+        badge=badge,
         planes=planes,
         voxel=chosen_voxel(snapshot, view),
         images_message="" if planes else "waiting for the reference series: no image yet",
         legend=legend,
         layers=LayersOn(wash=view.wash, isodose=view.isodose, volumes=view.volumes),
         probe=probe_words(snapshot, view, images),
+        glance_title=_glance_title(shown, badge),
         glance=build_glance(snapshot, shown),
         trend=build_trend(snapshot, shown),
         volumes=volumes_table(snapshot, shown),
@@ -125,7 +128,6 @@ def _images_result(snapshot: Snapshot, view: ViewState, shown: FractionResult | 
 def build_badge(
     snapshot: Snapshot,
     result: FractionResult | None,
-    view: ViewState,
     *,
     now: datetime | None,
     maps_settings_sha256: str = "",
@@ -183,12 +185,22 @@ def build_glance(snapshot: Snapshot, shown: FractionResult | None) -> tuple[Glan
         return (GlanceNumber(label=shown.label, value="FAILED", detail="", note=shown.error or "", state=state),)
     indices = series_indices(snapshot)
     tumours = [s for s in shown.volumes.values() if s.role is Role.TUMOUR]
-    tumours.sort(key=lambda s: not _flagged(shown, s.name))
-    numbers = [_tumour(shown, s, indices.get(s.name)) for s in tumours[:_GLANCE_TUMOURS]]
+    # More than fit: the flagged ones first. The order on the screen never changes: a number keeps its place.
+    chosen = sorted(tumours, key=lambda s: not _flagged(shown, s.name))[:_GLANCE_TUMOURS]
+    numbers = [_tumour(shown, s, indices.get(s.name)) for s in tumours if s in chosen]
     numbers += [_limited(snapshot, s, indices.get(s.name)) for s in _limited_volumes(snapshot, shown)]
     numbers.append(_recovery(snapshot, shown))
     numbers.append(_registration(shown))
     return tuple(numbers)
+
+
+def _glance_title(shown: FractionResult | None, badge: Badge) -> Cell:
+    """Which fraction the big numbers belong to, and whether it is still the patient's state."""
+    if shown is None:
+        return Cell(text="AT A GLANCE")
+    if badge.stale:
+        return Cell(text=f"{badge.state.text} · after {shown.label} · k = 1", tone=Tone.CAUTION)
+    return Cell(text=f"after {shown.label} · ± one standard uncertainty", tone=Tone.MUTED)
 
 
 def _flagged(result: FractionResult, name: str) -> bool:
@@ -209,7 +221,9 @@ def _tumour(result: FractionResult, statistics: VolumeStatistics, index: int | N
     if statistics.status is VolumeStatus.NOT_EVALUABLE:
         state = State(sign="—", word="not evaluable", tone=Tone.CAUTION)
         note = statistics.message or "not evaluable"
-        return GlanceNumber(label=statistics.name, value="—", detail="", note=note, state=state, series=index)
+        return GlanceNumber(
+            label=statistics.name, value="—", detail="not evaluable", note=note, state=state, series=index
+        )
     value, detail = _split(dose_words(statistics))
     point = result.trend.get(statistics.name)
     state = State(sign="", word="", tone=Tone.NORMAL)
@@ -251,16 +265,16 @@ def _limited(snapshot: Snapshot, statistics: VolumeStatistics, index: int | None
 
 def _recovery(snapshot: Snapshot, result: FractionResult) -> GlanceNumber:
     words = recovery_words(result)
-    value, plus_minus, u = words.partition(" ±")
+    value, plus_minus, u = words.partition(" % ± ")
     outside = any(a.active and a.alarm.kind.startswith("recovery") for a in snapshot.alarms)
     state = State(sign="", word="", tone=Tone.NORMAL)
     if outside:
         state = State(sign="▲", word="outside its band", tone=Tone.CAUTION)
-    detail = f"±{u} %" if plus_minus else ""
-    note = state.text if outside else "of the injected activity"
+    detail = f"± {u} %" if plus_minus else ""
+    note = state.text if outside else "of injected"
     if words == formatting.NOT_KNOWN:
         note = "needs a liver contour"
-    return GlanceNumber(label="Recovery", value=value, detail=detail, note=note, state=state)
+    return GlanceNumber(label="Recovery", value=value, detail=detail, note=note, state=state, dose=False)
 
 
 def _registration(result: FractionResult) -> GlanceNumber:
@@ -268,7 +282,12 @@ def _registration(result: FractionResult) -> GlanceNumber:
     words = registration_words(registration)
     if registration is None or registration.status is RegistrationStatus.NOT_NEEDED:
         return GlanceNumber(
-            label="Registration", value="—", detail="", note=words, state=State(sign="○", word=words, tone=Tone.MUTED)
+            label="Registration",
+            value="—",
+            detail="",
+            note=words,
+            state=State(sign="○", word=words, tone=Tone.MUTED),
+            dose=False,
         )
     sign, tone = {
         RegistrationStatus.OK: ("✓", Tone.GOOD),
@@ -279,7 +298,9 @@ def _registration(result: FractionResult) -> GlanceNumber:
     turn, _, judged = rest.partition(", ")
     state = State(sign=sign, word=registration.status.value, tone=tone)
     note = f"{sign} {judged}" if judged else f"{sign} {registration.status.value}"
-    return GlanceNumber(label="Registration", value=shift, detail=f"mm  {turn.split(' ·')[0]}", note=note, state=state)
+    return GlanceNumber(
+        label="Registration", value=shift, detail=f"mm {turn.split(' ·')[0]}", note=note, state=state, dose=False
+    )
 
 
 def _header(snapshot: Snapshot, now: datetime | None, mode: Mode) -> Header:

@@ -14,12 +14,6 @@ _CURRENT = State(sign="▶", word="now", tone=Tone.ACTIVE)
 _TO_DO = State(sign="○", word="to do", tone=Tone.MUTED)
 
 
-def holmium_series_arriving(snapshot: Snapshot) -> SeriesState | None:
-    """The latest series that is arriving and may serve as reference or fraction; None when none is."""
-    arriving = [s for s in snapshot.series if s.status is SeriesStatus.ARRIVING and s.holmium_refusal is None]
-    return max(arriving, key=lambda s: s.last_seq, default=None)
-
-
 def build_guide(snapshot: Snapshot) -> Guide:
     """The five steps with exactly one current, what is waited for, and the progress of the arriving series."""
     current, sentence = _where(snapshot)

@@ -160,15 +160,16 @@ def _unevaluable(dose: ParametricMap, geometry: PlaneGeometry, index: int) -> ND
 
 
 def _with_label(x: NDArray[np.float64], y: NDArray[np.float64], connect: NDArray[np.bool_]) -> Lines:
-    """Lines, and a place for their name: the rightmost point of the longest of them."""
+    """Lines, and the places for their name: the outermost points of the longest of them."""
     if not len(x):
-        return Lines(x_mm=x, y_mm=y, connect=connect, label_at=None)
+        return Lines(x_mm=x, y_mm=y, connect=connect, label_places=())
     ends = np.flatnonzero(~connect) + 1
     starts = np.concatenate(([0], ends[:-1]))
     longest = int(np.argmax(ends - starts))
     part = slice(starts[longest], ends[longest])
-    at = int(np.argmax(x[part])) + int(starts[longest])
-    return Lines(x_mm=x, y_mm=y, connect=connect, label_at=(float(x[at]), float(y[at])))
+    outermost = (np.argmax(x[part]), np.argmin(x[part]), np.argmin(y[part]), np.argmax(y[part]))
+    places = tuple((float(x[part][at]), float(y[part][at])) for at in outermost)
+    return Lines(x_mm=x, y_mm=y, connect=connect, label_places=places)
 
 
 @lru_cache(maxsize=64)

@@ -125,6 +125,8 @@ class GlanceNumber:
     state: State
     bar: LimitBar | None = None
     series: int | None = None
+    dose: bool = True
+    """False for what says how far to trust the doses: recovery, registration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,12 +140,13 @@ class Badge:
 
 @dataclass(frozen=True, kw_only=True)
 class Lines:
-    """Polylines in plane millimetres: x and y concatenated, ``connect`` False where one ends; ``label_at`` for the name."""
+    """Polylines in plane millimetres: x and y concatenated, ``connect`` False where one ends."""
 
     x_mm: FloatArray
     y_mm: FloatArray
     connect: NDArray[np.bool_]
-    label_at: tuple[float, float] | None
+    label_places: tuple[tuple[float, float], ...]
+    """Where its name may stand: right, left, top and bottom of the longest line; the first that is free."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +264,7 @@ class Screen:
     legend: DoseLegend
     layers: LayersOn
     probe: str
+    glance_title: Cell
     glance: tuple[GlanceNumber, ...]
     trend: TrendScreen
     volumes: Table

@@ -88,7 +88,12 @@ def fraction_state(snapshot: Snapshot, injection: Injection) -> tuple[State, str
     if injection.aborted:
         return State(sign="!", word="aborted", tone=Tone.CAUTION), "aborted"
     if injection.time is not None:
-        waiting = "waiting for its series" if snapshot.awaited == injection.key else "not imaged"
+        waiting = "not imaged"
+        if snapshot.awaited == injection.key:
+            arriving = holmium_series_arriving(snapshot)
+            waiting = "waiting for its series"
+            if arriving is not None:
+                waiting = f"series arriving {arriving.received}/{arriving.expected or '?'}"
         return State(sign="●", word="given", tone=Tone.ACTIVE), f"given {formatting.clock(injection.time)}, {waiting}"
     return State(sign="○", word="planned", tone=Tone.MUTED), "planned"
 
@@ -143,6 +148,12 @@ def limit_state(snapshot: Snapshot, statistics: VolumeStatistics | None, volume:
     if any(a.active and a.alarm.priority is Priority.HIGH and a.alarm.volume == volume for a in snapshot.alarms):
         return State(sign="▲", word="upper bound over the limit", tone=Tone.ALERT)
     return State(sign="✓", word="under the limit", tone=Tone.GOOD)
+
+
+def holmium_series_arriving(snapshot: Snapshot) -> SeriesState | None:
+    """The latest series that is arriving and may serve as reference or fraction; None when none is."""
+    arriving = [s for s in snapshot.series if s.status is SeriesStatus.ARRIVING and s.holmium_refusal is None]
+    return max(arriving, key=lambda s: s.last_seq, default=None)
 
 
 def series_table(snapshot: Snapshot, most: int = 6) -> Table:
@@ -275,12 +286,15 @@ def alarms_table(snapshot: Snapshot, now: datetime | None) -> Table:
                 cells=(
                     Cell(text=state.text, tone=Tone.MUTED if settled else state.tone, bold=True),
                     Cell(text=formatting.clock_like(alarm.raised_at, now), tone=Tone.MUTED),
-                    Cell(text=alarm.text, tone=Tone.MUTED if settled else Tone.NORMAL),
-                    Cell(text=_alarm_words(raised, now), tone=Tone.MUTED if raised.acknowledged_by else Tone.CAUTION),
+                    Cell(
+                        text=f"{alarm.text} · {_alarm_words(raised, now)}",
+                        tone=Tone.MUTED if settled else Tone.NORMAL,
+                        bold=raised.acknowledged_by is None,
+                    ),
                 )
             )
         )
-    return Table(columns=("", "", "", ""), rows=tuple(rows), empty="✓ no alarms")
+    return Table(columns=("", "", ""), rows=tuple(rows), empty="✓ no alarms")
 
 
 def alarm_summary(snapshot: Snapshot) -> State:

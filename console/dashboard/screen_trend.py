@@ -8,6 +8,8 @@ from console.snapshot import Snapshot
 from quantify.model import FractionResult, Role, TrendPoint, TrendStatus, VolumeStatistics, VolumeStatus
 
 HEALTHY_LIVER_SERIES = 0
+# Where the dose axis ends while there is nothing on it.
+_EMPTY_AXIS_GY = 100.0
 _PLOTTED = (Role.TUMOUR, Role.HEALTHY_LIVER)
 
 
@@ -57,7 +59,8 @@ def trend_cell(point: TrendPoint | None) -> Cell:
 
 def build_trend(snapshot: Snapshot, shown: FractionResult | None) -> TrendScreen:
     """The plot of the shown fraction's injection position, up to and with that fraction."""
-    position = shown.position if shown is not None else None
+    first = next(iter(snapshot.injections), None)
+    position = shown.position if shown is not None else first.position if first is not None else None
     results = _of_position(snapshot, shown)
     planned = _planned_x(snapshot, position)
     series = tuple(
@@ -74,7 +77,7 @@ def build_trend(snapshot: Snapshot, shown: FractionResult | None) -> TrendScreen
         x_label=f"activity injected{where} (MBq)",
         y_label="mean absorbed dose (Gy)",
         x_maximum_mbq=max(x_all, default=0.0) or 1.0,
-        y_maximum_gy=max(y_all, default=0.0) or 1.0,
+        y_maximum_gy=max(y_all, default=0.0) or _EMPTY_AXIS_GY,
         planned_x_mbq=planned,
         series=series,
         findings=findings,

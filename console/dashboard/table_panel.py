@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QToolTip, QVBoxLayout
 from console.dashboard import theme
 from console.dashboard.screen_model import Cell, Row, Table, Tone
 
-_SMALLEST = 0.72
+_FACTORS = (1.0, 0.93, 0.86, 0.79, 0.72)
 _WORDS = int(Qt.TextFlag.TextWordWrap)
 
 
@@ -58,15 +58,19 @@ class _Layout:
 class TableView(QWidget):
     """Draws a `Table`. Letters shrink a little before anything is left out; what is left out is counted.
 
+    A `log` shows as many of its rows as there is room for and counts none: the newest is on top.
     `wrapped` is the column that takes the remaining width and wraps; `right` the columns set flush right.
     """
 
     row_clicked = Signal(int)
 
-    def __init__(self, *, wrapped: int, right: tuple[int, ...] = (), pixels: float = 15.0, spread: float = 1.0) -> None:
+    def __init__(
+        self, *, wrapped: int, right: tuple[int, ...] = (), pixels: float = 15.0, spread: float = 1.0, log: bool = False
+    ) -> None:
         super().__init__()
         self.table = Table()
         self._wrapped, self._right, self._pixels, self._spread = wrapped, right, pixels, spread
+        self._log = log
         self._scale = 1.0
         self._laid: _Layout | None = None
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -87,11 +91,6 @@ class TableView(QWidget):
         self._scale = scale
         self._laid = None
         self.update()
-
-    def natural_height(self, width: float) -> float:
-        """Return the height that shows every row at full size."""
-        laid = self._lay(self._pixels * self._scale, width, 1e9)
-        return laid.rows[-1].top + laid.rows[-1].height if laid.rows else 2.0 * self._pixels * self._scale
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         """Any size will do: the letters follow."""
@@ -119,7 +118,7 @@ class TableView(QWidget):
                 painter.drawText(QRectF(left, 0, width, laid.heads), self._alignment(number), head)
         for placed in laid.rows:
             self._paint_row(painter, self.table.rows[placed.number], placed, laid)
-        if laid.left_out:
+        if laid.left_out and not self._log:
             painter.setFont(theme.font(laid.pixels, bold=True))
             painter.setPen(theme.colour(Tone.CAUTION))
             strip = QRectF(0, self.height() - laid.pixels * 1.3, self.width(), laid.pixels * 1.3)
@@ -155,14 +154,16 @@ class TableView(QWidget):
         return int(side | Qt.AlignmentFlag.AlignVCenter) | (_WORDS if column == self._wrapped else 0)
 
     def _fit(self) -> _Layout:
-        if self._laid is None:
-            full = self._pixels * self._scale
-            for factor in (1.0, 0.93, 0.86, 0.79, _SMALLEST):
-                self._laid = self._lay(full * factor, self.width(), self.height())
-                if not self._laid.left_out and self._laid.columns[self._wrapped][1] >= self._needed(full * factor):
-                    break
-        assert self._laid is not None  # noqa: S101  (the loop has run)
-        return self._laid
+        if self._laid is not None:
+            return self._laid
+        full = self._pixels * self._scale
+        for factor in _FACTORS:
+            laid = self._lay(full * factor, self.width(), self.height())
+            whole = self._log or not laid.left_out
+            if whole and laid.columns[self._wrapped][1] >= self._needed(full * factor):
+                break
+        self._laid = laid
+        return laid
 
     def _needed(self, pixels: float) -> float:
         """The width of the longest word of the wrapping column: it must not be broken."""

@@ -37,7 +37,8 @@ _DASHES: tuple[tuple[float, ...], ...] = ((1, 2.5), (3, 2.5), (5, 2.5), (6, 2, 1
 
 FAMILY = "DejaVu Sans"
 NARROW_FAMILY = "DejaVu Sans Condensed"
-WASH_ALPHA = 165
+# The wash covers more where there is more dose: the anatomy stays legible under a low one.
+_WASH_ALPHA = (130, 205)
 
 
 def colour(tone: Tone) -> QColor:
@@ -67,7 +68,7 @@ def dose_table(legend: DoseLegend) -> NDArray[np.uint8]:
     """Return 256 × RGBA from 0 Gy to the legend's maximum: transparent under its threshold."""
     table: NDArray[np.uint8] = pg.colormap.get(legend.colour_map).getLookupTable(nPts=256, alpha=True).astype(np.uint8)
     table = table.copy()
-    table[:, 3] = WASH_ALPHA
+    table[:, 3] = np.linspace(*_WASH_ALPHA, 256).astype(np.uint8)
     table[: int(np.ceil(255 * legend.threshold_gy / legend.maximum_gy)), 3] = 0
     return table
 
@@ -94,7 +95,10 @@ def level_pen(legend: DoseLegend, number: int, width: float) -> QPen:
 
 def style_sheet(scale: float) -> str:
     """Return the style of all ordinary widgets for a window scaled from 1920 × 1080."""
-    px = lambda size: f"{max(9, round(size * scale))}px"  # noqa: E731
+
+    def px(size: float) -> str:
+        return f"{max(9, round(size * scale))}px"
+
     return f"""
     QWidget {{ background: {BACKGROUND}; color: {TEXT}; font-family: "{FAMILY}"; font-size: {px(15)}; }}
     QFrame#panel {{ background: {PANEL}; border: 1px solid {LINE}; border-radius: {px(6)}; }}
@@ -109,6 +113,8 @@ def style_sheet(scale: float) -> str:
     QLabel#sentence {{ font-size: {px(19)}; font-weight: bold; color: {TONES[Tone.ACTIVE]}; background: transparent; }}
     QLabel#badge {{ font-size: {px(21)}; font-weight: bold; padding: {px(3)} {px(10)}; border-radius: {px(4)}; }}
     QLabel#probe, QLabel#layers {{ font-size: {px(15)}; color: {TEXT}; }}
+    QLabel#glance_title {{ font-size: {px(17)}; font-weight: bold; }}
+    QLabel#message {{ font-size: {px(24)}; color: {MUTED}; }}
     QLabel#status {{ font-size: {px(13)}; color: {MUTED}; background: transparent; }}
     QLabel#finding {{ font-size: {px(16)}; font-weight: bold; }}
     QLabel#overlay {{ background: {RAISED}; border: 2px solid {TONES[Tone.ACTIVE]}; border-radius: {px(10)};

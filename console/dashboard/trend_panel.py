@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from console.dashboard import theme
@@ -19,7 +20,7 @@ class _Items:
 
     solid: pg.PlotCurveItem
     dashed: pg.PlotCurveItem
-    interval: pg.ErrorBarItem
+    interval: pg.PlotCurveItem
     error: pg.ErrorBarItem
     points: pg.ScatterPlotItem
     expected: pg.ScatterPlotItem
@@ -67,7 +68,7 @@ class TrendPanel(QWidget):
         for name in ("bottom", "left"):
             axis = self.plot.getAxis(name)
             axis.setTickFont(letters)
-            axis.setStyle(tickTextOffset=4)
+            axis.setStyle(tickTextOffset=4, tickLength=-5)
             axis.setTextPen(theme.TEXT)
             axis.setPen(theme.MUTED)
             axis.label.setFont(letters)
@@ -82,10 +83,7 @@ class TrendPanel(QWidget):
         if trend == self._drawn:
             return
         self._drawn = trend
-        # Room on the right for the names.
-        self.plot.setRange(
-            xRange=(0.0, trend.x_maximum_mbq * 1.22), yRange=(0.0, trend.y_maximum_gy * 1.1), padding=0.0
-        )
+        self._set_range(trend)
         size = f"{max(9, round(14 * self._scale))}px"
         self.plot.setLabel("bottom", trend.x_label, color=theme.TEXT, **{"font-size": size})
         self.plot.setLabel("left", trend.y_label, color=theme.TEXT, **{"font-size": size})
@@ -107,7 +105,18 @@ class TrendPanel(QWidget):
     def resizeEvent(self, event: object) -> None:  # noqa: N802
         """Place the names anew: their distance is one of pixels."""
         if self._drawn is not None:
+            self._set_range(self._drawn)
             self._place_names(self._drawn)
+
+    def _set_range(self, trend: TrendScreen) -> None:
+        """Leave room on the right for the names and on top for the numbers of the fractions."""
+        metrics = QFontMetricsF(theme.font(14 * self._scale, bold=True))
+        longest = max((metrics.horizontalAdvance(f"! {s.label}") for s in trend.series), default=0.0)
+        width = max(100.0, self.plot.width() - 62 * self._scale)
+        share = min(0.6, (longest + 34 * self._scale) / width)
+        self.plot.setRange(
+            xRange=(0.0, trend.x_maximum_mbq / (1 - share)), yRange=(0.0, trend.y_maximum_gy * 1.18), padding=0.0
+        )
 
     def _draw_planned(self, trend: TrendScreen) -> None:
         while len(self._planned) < len(trend.planned_x_mbq):
@@ -131,7 +140,7 @@ class TrendPanel(QWidget):
         items = _Items(
             solid=pg.PlotCurveItem(antialias=True),
             dashed=pg.PlotCurveItem(antialias=True),
-            interval=pg.ErrorBarItem(x=np.zeros(1), y=np.zeros(1), height=0.0),
+            interval=pg.PlotCurveItem(antialias=True),
             error=pg.ErrorBarItem(x=np.zeros(1), y=np.zeros(1), height=0.0),
             points=pg.ScatterPlotItem(pxMode=True),
             expected=pg.ScatterPlotItem(pxMode=True),
@@ -171,22 +180,25 @@ class TrendPanel(QWidget):
         if series.expected is not None:
             at = series.expected
             items.expected.setData(
-                x=[at[0]], y=[at[1]], symbol="x", size=11 * s, brush=None, pen=pg.mkPen(theme.TEXT, width=2 * s)
+                x=[at[0]], y=[at[1]], symbol="x", size=9 * s, brush=None, pen=pg.mkPen(theme.TEXT, width=2 * s)
             )
         items.interval.setVisible(series.interval_gy is not None and series.expected is not None)
         if series.interval_gy is not None and series.expected is not None:
-            low, high = series.interval_gy
-            items.interval.setData(
-                x=np.array([series.expected[0]]),
-                y=np.array([(low + high) / 2]),
-                height=high - low,
-                beam=series.x_mbq[-1] * 0.05,
-                pen=pg.mkPen(theme.TEXT, width=1.6 * s, style=Qt.PenStyle.DotLine),
-            )
+            # A broad pale band: it stays told apart from the thin bars of the measured points.
+            pale = theme.series_colour(series.index)
+            pale.setAlpha(125)
+            band = pg.mkPen(pale, width=16 * s)
+            band.setCapStyle(Qt.PenCapStyle.FlatCap)
+            items.interval.setData(x=np.full(2, series.expected[0]), y=np.array(series.interval_gy), pen=band)
         items.ring.setVisible(series.flagged)
         if series.flagged:
             items.ring.setData(
-                x=[x[-1]], y=[y[-1]], symbol="o", size=30 * s, brush=None, pen=pg.mkPen(theme.TONES[Tone.CAUTION], width=3 * s)
+                x=[x[-1]],
+                y=[y[-1]],
+                symbol="o",
+                size=30 * s,
+                brush=None,
+                pen=pg.mkPen(theme.TONES[Tone.CAUTION], width=3 * s),
             )
 
     def _place_names(self, trend: TrendScreen) -> None:

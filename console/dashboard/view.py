@@ -74,8 +74,7 @@ def change_view(view: ViewState, action: Action, snapshot: Snapshot) -> ViewStat
     if isinstance(action, SelectFraction):
         return _select(view, action.number, snapshot)
     if isinstance(action, ToggleLayer):
-        name = action.layer.value
-        return replace(view, **{name: not getattr(view, name)})
+        return _toggle(view, action.layer)
     return view
 
 
@@ -92,6 +91,14 @@ def inside(voxel: tuple[int, int, int], grid: Grid) -> tuple[int, int, int]:
     """The nearest voxel of the grid."""
     s, r, c = (min(max(i, 0), n - 1) for i, n in zip(voxel, grid.shape, strict=True))
     return s, r, c
+
+
+def _toggle(view: ViewState, layer: Layer) -> ViewState:
+    if layer is Layer.WASH:
+        return replace(view, wash=not view.wash)
+    if layer is Layer.ISODOSE:
+        return replace(view, isodose=not view.isodose)
+    return replace(view, volumes=not view.volumes)
 
 
 def _select(view: ViewState, number: int, snapshot: Snapshot) -> ViewState:

@@ -16,7 +16,15 @@ from console.dashboard.overlay import HelpOverlay
 from console.dashboard.screen_model import DISCLAIMER, Cell, Screen
 from console.dashboard.table_panel import Panel, TableView
 from console.dashboard.trend_panel import TrendPanel
-from console.dashboard.view import AcknowledgeAlarms, Action, Layer, PlaceCrosshair, SelectFraction, TakeSnapshot, ToggleLayer
+from console.dashboard.view import (
+    AcknowledgeAlarms,
+    Action,
+    Layer,
+    PlaceCrosshair,
+    SelectFraction,
+    TakeSnapshot,
+    ToggleLayer,
+)
 from console.snapshot import Mode
 
 _FULL_HD = (1920, 1080)
@@ -70,6 +78,8 @@ class DashboardWindow(QMainWindow):
         self.images.draw(screen)
         self.glance.draw(screen.glance)
         self.trend.draw(screen.trend)
+        self.glance_frame.title.setText(screen.glance_title.text)
+        self.glance_frame.title.setStyleSheet(f"color: {theme.TONES[screen.glance_title.tone]};")
         self.trend_frame.title.setText(screen.trend.title)
         self.volumes.draw(screen.volumes)
         self.alarms.draw(screen.alarms)
@@ -84,11 +94,11 @@ class DashboardWindow(QMainWindow):
         self.fractions = TableView(wrapped=3, right=(2,), pixels=16, spread=2.2)
         self.ledger = TableView(wrapped=0, right=(1,), pixels=15)
         self.limits = TableView(wrapped=1, pixels=15)
-        self.series = TableView(wrapped=1, right=(2,), pixels=14)
+        self.series = TableView(wrapped=1, right=(2,), pixels=14, log=True)
         self.images, self.glance, self.trend = ImagePanel(), GlancePanel(), TrendPanel()
-        self.volumes = TableView(wrapped=8, right=(2, 3, 4, 5, 6, 7), pixels=16, spread=2.6)
-        self.alarms = TableView(wrapped=2, pixels=14, spread=1.6)
-        self.events = TableView(wrapped=1, pixels=14)
+        self.volumes = TableView(wrapped=8, right=(2, 3, 4, 5, 6, 7), pixels=15.5, spread=2.6)
+        self.alarms = TableView(wrapped=2, pixels=15, spread=1.6)
+        self.events = TableView(wrapped=1, pixels=14, log=True)
         self.status, self.disclaimer = QLabel(), QLabel(DISCLAIMER)
         for label in (self.status, self.disclaimer):
             label.setObjectName("status")
@@ -97,12 +107,13 @@ class DashboardWindow(QMainWindow):
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
 
     def _lay_out(self) -> None:
-        self.left, self.glance_frame = QWidget(), Panel("AT A GLANCE  ± one standard uncertainty", self.glance)
+        self.left, self.glance_frame = QWidget(), Panel("", self.glance)
+        self.glance_frame.title.setObjectName("glance_title")
         left = QVBoxLayout(self.left)
         left.setContentsMargins(0, 0, 0, 0)
         left.setSpacing(5)
-        left.addWidget(Panel("POSITIONS AND FRACTIONS", self.fractions), 46)
-        left.addWidget(Panel("ACTIVITY", self.ledger), 20)
+        left.addWidget(Panel("POSITIONS AND FRACTIONS", self.fractions), 45)
+        left.addWidget(Panel("ACTIVITY", self.ledger), 22)
         left.addWidget(Panel("LIMITS", self.limits), 13)
         left.addWidget(Panel("SERIES", self.series), 24)
         middle = QHBoxLayout()
@@ -120,14 +131,16 @@ class DashboardWindow(QMainWindow):
         log.setSpacing(5)
         log.addWidget(self.alarms_frame, 52)
         log.addWidget(Panel("EVENTS", self.events), 48)
-        bottom.addWidget(self.trend_frame, 32)
-        bottom.addWidget(Panel("VOLUMES  cumulative dose, ± k = 1, D70 rounded like the mean", self.volumes), 40)
-        bottom.addLayout(log, 28)
+        bottom.addWidget(self.trend_frame, 36)
+        bottom.addWidget(Panel("VOLUMES  cumulative dose, ± k = 1, D70 rounded like the mean", self.volumes), 39)
+        bottom.addLayout(log, 25)
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
         foot.addWidget(self.disclaimer)
         self.frame = QFrame()
         self.frame.setObjectName("mode_frame")
+        # Without this the letters of a large window would keep it from being made small.
+        self.frame.setMinimumSize(960, 540)
         rows = QVBoxLayout(self.frame)
         rows.setContentsMargins(6, 4, 6, 4)
         rows.setSpacing(4)
@@ -166,7 +179,7 @@ class DashboardWindow(QMainWindow):
         """Scale with the window."""
         super().resizeEvent(event)
         self._set_scale()
-        if self.overlay.isVisible():
+        if not self.overlay.isHidden():
             self.overlay.place()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
@@ -187,9 +200,7 @@ class DashboardWindow(QMainWindow):
             self._acknowledge()
         elif key == Qt.Key.Key_S:
             self._on_action(TakeSnapshot())
-        elif key == Qt.Key.Key_Question:
-            self.overlay.toggle()
-        elif key == Qt.Key.Key_Escape and self.overlay.isVisible():
+        elif key == Qt.Key.Key_Question or (key == Qt.Key.Key_Escape and not self.overlay.isHidden()):
             self.overlay.toggle()
         elif key == Qt.Key.Key_F11:
             self.toggle_glance()
@@ -198,7 +209,8 @@ class DashboardWindow(QMainWindow):
 
     def toggle_glance(self) -> None:
         """Give the whole window to the numbers, or take it back."""
-        alone = self.left.isVisible()
+        alone = not self.left.isHidden()
+        self.glance.alone = alone
         for widget in (self.left, self.images, self.bottom):
             widget.setVisible(not alone)
         if alone:

@@ -284,7 +284,11 @@ def _background(points_mm: Floats) -> tuple[tuple[Floats, Triple], ...]:
     left_dome = 58.0 - 46.0 * ((points_mm[0] - 72.0) / 76.0) ** 2 - 46.0 * ((points_mm[1] - 14.0) / 82.0) ** 2
     lung = np.maximum(cavity, np.maximum(right_dome_mm(points_mm), left_dome) - points_mm[2])
     gas = ellipsoid(points_mm, (66.0, -44.0, 8.0), (30.0, 14.0, 28.0))
-    loops = np.sin(points_mm[0] / 9.0) * np.cos(points_mm[1] / 8.0 + 0.6) * np.cos(points_mm[2] / 15.0) - 0.12
+    # Two warped waves: winding patches of fat and bowel without a regular pattern.
+    x, y, z = points_mm
+    u = (x + 16.0 * np.sin(y / 21.0 + 0.7) + 9.0 * np.sin(z / 17.0)) / 11.0
+    v = (y + 14.0 * np.sin(x / 25.0 + 1.9) - 8.0 * np.cos(z / 13.0)) / 9.0
+    loops = np.sin(u) + np.cos(v) + 0.6 * np.sin(0.6 * u - 0.9 * v + z / 15.0) - 0.35
     discs = np.abs(np.mod(points_mm[2], 34.0) - 17.0) - 4.0
     vertebra = elliptic_cylinder(points_mm, (0.0, 74.0), (25.0, 20.0))
     return (

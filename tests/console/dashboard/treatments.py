@@ -13,6 +13,7 @@ from dicom_listener.events import Event, Kind
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
 from quantify.model import (
     Alarm,
+    EchoSeries,
     FractionMaps,
     FractionResult,
     FractionStatus,
@@ -72,10 +73,10 @@ def phantom(grid: Grid) -> tuple[Anatomy, tuple[Volume, ...], dict[str, np.ndarr
     spine = _ellipsoid(p, (0, 72, 20), (24, 24, 900))
     spleen = _ellipsoid(p, (110, 35, 40), (34, 48, 48))
     stomach = _ellipsoid(p, (70, -40, 30), (45, 34, 42))
-    vessel = np.maximum(
-        _ellipsoid(p, (-30, 20, 20), (12, 9, 400)), _ellipsoid(p, (-55, -12, 26), (46, 5, 6))
+    vessel = np.maximum(_ellipsoid(p, (-30, 20, 20), (12, 9, 400)), _ellipsoid(p, (-55, -12, 26), (46, 5, 6)))
+    grey = (
+        90 * body + 190 * fat + 150 * liver * (1 - fat) - 55 * one - 50 * two + 60 * spine + 80 * spleen - 40 * stomach
     )
-    grey = 90 * body + 190 * fat + 150 * liver * (1 - fat) - 55 * one - 50 * two + 60 * spine + 80 * spleen - 40 * stomach
     grey = grey + 110 * vessel * liver + rng.normal(0, 9, grid.shape)
     lung = (p[2] > 92 - ((p[0] + 70) / 60) ** 2 * 6) * _ellipsoid(p, (0, 0, 20), (155, 100, 900)) * (1 - spine)
     grey = np.where(lung > 0.5, rng.normal(12, 6, grid.shape), grey)
@@ -84,7 +85,11 @@ def phantom(grid: Grid) -> tuple[Anatomy, tuple[Volume, ...], dict[str, np.ndarr
     roles = {"Liver": Role.LIVER}
     volumes = tuple(
         Volume(
-            name=name, role=roles.get(name, Role.TUMOUR), occupancy=shape.astype(np.float32), grid=grid, contour_volume_ml=50.0
+            name=name,
+            role=roles.get(name, Role.TUMOUR),
+            occupancy=shape.astype(np.float32),
+            grid=grid,
+            contour_volume_ml=50.0,
         )
         for name, shape in shapes.items()
     )
@@ -164,7 +169,10 @@ def result(number: int, *, maps: FractionMaps | None = None) -> FractionResult:
         series_instance_uid=f"1.2.{number}",
         acquired_at=START + timedelta(minutes=12 + 14 * number),
         registration=Registration(
-            status=RegistrationStatus.OK, translation_mm=(0.1, 0.4, -1.15), rotation_deg=(0.0, 0.2, 0.2), similarity=0.97
+            status=RegistrationStatus.OK,
+            translation_mm=(0.1, 0.4, -1.15),
+            rotation_deg=(0.0, 0.2, 0.2),
+            similarity=0.97,
         ),
         volumes=volumes,
         trend=trend(number),
@@ -317,14 +325,25 @@ _EVENTS = (
 )
 
 
-def treatment(results: int = 4, *, given: int | None = None, arriving: int | None = None, images: bool = True) -> Snapshot:
+def _reference(anatomy: Anatomy) -> EchoSeries:
+    return EchoSeries(
+        signal=np.stack([anatomy.values * f for f in (1.0, 0.8, 0.6)]),
+        echo_times_s=(0.0012, 0.0024, 0.0036),
+        grid=anatomy.grid,
+        acquired_at=START + timedelta(minutes=1),
+        series_instance_uid="1.2.0",
+        field_strength_t=3.0,
+    )
+
+
+def treatment(
+    results: int = 4, *, given: int | None = None, arriving: int | None = None, images: bool = True
+) -> Snapshot:
     """A treatment with `results` fractions quantified, `given` injected, and `arriving` images of the next series here."""
     grid = axial_grid()
     anatomy, volumes, shapes = phantom(grid)
     given = results if given is None else given
-    made = tuple(
-        result(k, maps=maps_of(grid, shapes, k) if images else None) for k in range(results)
-    )
+    made = tuple(result(k, maps=maps_of(grid, shapes, k) if images else None) for k in range(results))
     series = [series_state("reference", 1, status=SeriesStatus.COMPLETE, minute=1)]
     series += [
         series_state(f"f{k + 1}", 2 + k, status=SeriesStatus.COMPLETE, minute=12 + 14 * k) for k in range(results)
@@ -353,6 +372,7 @@ def treatment(results: int = 4, *, given: int | None = None, arriving: int | Non
         series=tuple(series),
         bindings=tuple(bindings),
         injections=order,
+        reference=_reference(anatomy) if images else None,
         anatomy=anatomy if images else None,
         volumes=volumes if images else (),
         results=made,
