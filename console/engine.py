@@ -44,7 +44,7 @@ from quantify.model import (
     RegistrationStatus,
 )
 from quantify.partial_volume import Shares
-from quantify.pipeline import ImagedFraction, Physics, VolumeOfInterest, evaluate_treatment, prepare_volumes
+from quantify.pipeline import Evaluated, ImagedFraction, Physics, VolumeOfInterest, evaluate_treatment, prepare_volumes
 from quantify.registration import register
 from quantify.resampling import sampler
 
@@ -129,6 +129,8 @@ class Engine:
         self._created_at: datetime | None = None
         self._announced: dict[str, int] = {}
         self._results: tuple[FractionResult, ...] = ()
+        self._evaluated: tuple[Evaluated, ...] = ()
+        self._basis: tuple[object, ...] = ()
         self._volumes: TreatmentVolumes = TreatmentVolumes()
         self._reference: EchoSeries | None = None
         self._anatomy: Anatomy | None = None
@@ -160,7 +162,8 @@ class Engine:
             if event.kind in (Kind.ALARM_RAISED, Kind.ALARM_ACKNOWLEDGED):
                 return  # for the screen; no result depends on them
         self._dirty = True
-        self._lock_reference()
+        if event.kind != Kind.INSTANCE_STORED:
+            self._lock_reference()
 
     def _take_instance(self, event: Event, data: bytes) -> None:
         zone = ZoneInfo(self._treatment.plan.time_zone if self._treatment.plan is not None else "UTC")
@@ -174,8 +177,12 @@ class Engine:
             self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
 
     def _lock_reference(self) -> None:
-        """Once a complete fraction stands against a reference, nothing replaces it."""
-        if self._treatment.reference_key is not None or not self._assembly.changed():
+        """Once a complete fraction stands against a reference, nothing replaces it.
+
+        Asked when an association or a series ends, not at every image: that is when a series is complete at the latest, and it
+        does not depend on how events are batched.
+        """
+        if self._treatment.reference_key is not None:
             return
         states = self._assembly.states()
         if sum(s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None for s in states) == 0:
@@ -241,12 +248,16 @@ class Engine:
             self._imaged(injection, bindings, by_key, reference, reference_id, settings)
             for injection in self._due(bindings, by_key)
         ]
-        self._results = evaluate_treatment(
+        basis = (reference_id, self._volumes.identity, settings_sha256(settings), plan.sha256)
+        self._evaluated = evaluate_treatment(
             fractions,
+            known=self._evaluated if basis == self._basis else (),
             volumes=prepared,
             physics=Physics(isotope=isotope_of(settings), relaxivity_per_s_per_mg_ml=_relaxivity(plan), settings=settings),
             feeds={name: p.volumes for name, p in plan.positions.items() if p.volumes is not None},
         )
+        self._basis = basis
+        self._results = tuple(evaluated.result for evaluated in self._evaluated)
         self._announce("")
 
     def _due(self, bindings: Sequence[Binding], by_key: Mapping[str, SeriesState]) -> list[Injection]:

@@ -34,7 +34,7 @@ from dicom_listener.instance_header import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITT
 from dicom_listener.record import Record, RecordError
 from dicom_listener.series_silence import SeriesSilence
 from dicom_listener.statuses import CLASS_NOT_SUPPORTED, NOT_AUTHORISED, OUT_OF_RESOURCES, StoreStatus
-from dicom_listener.transport import BoundedServer
+from dicom_listener.transport import LARGEST_DATASET_BYTES, BoundedServer
 
 _LOG = logging.getLogger(__name__)
 
@@ -263,6 +263,10 @@ class Listener:
             if command.sop_class_uid != event.context.abstract_syntax:
                 self._admission.refuse(CLASS_NOT_SUPPORTED, association=state.name)
                 return CLASS_NOT_SUPPORTED
+            if getattr(event.assoc.dimse, "overflowed", False):
+                status = OUT_OF_RESOURCES.because(f"The data set is larger than {LARGEST_DATASET_BYTES >> 20} MiB")
+                self._admission.refuse(status, association=state.name)
+                return status
             admitted = self._admission.admit(event.encoded_dataset(), association=state.name, command=command)
             if admitted.fate is Fate.STORED:
                 state.stored += 1

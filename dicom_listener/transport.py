@@ -1,25 +1,36 @@
 """Bounds that pynetdicom's own transport lacks, for a port that anybody on the network can connect to.
 
 These classes touch internals of pynetdicom 3.0.4, which is pinned for that; their tests would show a change. Measured
-with the stock classes: a declared PDU of 4 GiB fills the memory, and one byte a second keeps a connection for ever.
+with the stock classes: a declared PDU of 4 GiB or an endless data set fills the memory, and one byte a second keeps a
+connection for ever.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import socket
 import time
-from typing import cast
+from typing import Any, cast
 
 from pynetdicom import AE
 from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+_LOG = logging.getLogger(__name__)
 
 _LARGEST_PDU_BYTES = 1 << 20
 """Of any kind, unless the site allows longer ones: an association request of 128 contexts has about 30 kB."""
 _PDU_DEADLINE_S = 30.0
 """From the first byte to the last: 128 KiB at 35 kbit/s."""
+LARGEST_DATASET_BYTES = 256 << 20
+"""An enhanced MR object of 600 frames of 256 × 256 has 80 MB; SQLite's own limit of an object is 1 GB."""
+_COMMAND = 1
+"""Bit of a fragment's control header: it belongs to the command, not the data set (PS3.8, E.2)."""
 _HEADER_BYTES = 6
 """Type, reserved, length (PS3.8, 9.3.1)."""
 
@@ -67,13 +78,46 @@ class BoundedSocket(AssociationSocket):
             connection.close()
 
 
+class BoundedMessages(DIMSEServiceProvider):
+    """Assembles messages, but of a data set beyond `LARGEST_DATASET_BYTES` only counts the rest."""
+
+    def __init__(self, association: Association) -> None:
+        super().__init__(association)
+        self._bytes = 0
+        self.overflowed = False
+        """Whether the last message was too large: its data set is not what was sent."""
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take the next fragments of the message in hand (PS3.8, annex E); broken ones end the association."""
+        try:
+            self._bound(primitive)
+            super().receive_primitive(primitive)
+        except Exception:  # noqa: BLE001 - whatever a peer's bytes raise would end the thread without a word
+            _LOG.warning("A message that cannot be decoded ends its association")
+            self.dul.event_queue.put("Evt19")  # unrecognised or invalid PDU
+
+    def _bound(self, primitive: P_DATA) -> None:
+        if self.message is None:
+            self._bytes, self.overflowed = 0, False
+        fragments = primitive.presentation_data_value_list
+        self._bytes += sum(len(data) for _, data in fragments if not data[0] & _COMMAND)
+        if self._bytes > LARGEST_DATASET_BYTES:
+            self.overflowed = True
+            if self.message is not None:
+                self.message.data_set = io.BytesIO()
+            # One byte stays: a request without data set would not be answered. Lists, because the setter wants them.
+            kept: list[Any] = [[context, data if data[0] & _COMMAND else data[:2]] for context, data in fragments]
+            primitive.presentation_data_value_list = kept
+
+
 class BoundedRequestHandler(RequestHandler):
-    """Gives each association a bounded socket."""
+    """Gives each association a bounded socket and bounded messages."""
 
     def _create_association(self) -> Association:
         association = super()._create_association()
         # Evt5 (transport connection indication) of the stock socket; the new one announces itself again.
         association.dul.event_queue.get_nowait()
+        association.dimse = BoundedMessages(association)
         association.dul.socket = BoundedSocket(association, client_socket=cast(socket.socket, self.request))
         return association
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantify.isotope import Isotope
 from quantify.model import Array, FloatArray
@@ -71,48 +72,64 @@ class Increment:
     specific_activities_mbq_per_mg: tuple[float, ...]
 
 
-def activity_maps(holmium_mg_per_ml: Sequence[Array], increments: Sequence[Increment]) -> list[Array]:
-    """Activity concentration after every imaged fraction, each microgram counted at its own time of injection.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Accumulated:
+    """Activity up to some image: what the next image's increment is added to.
 
-    MRI sees mass: with m_k the cumulative map after image k, A_k = A_{k−1} + (m_k − m_{k−1})·SA_k. A voxel that could
-    not be evaluated in between takes, for the increment that spans several injections, their activity-weighted SA.
+    ``mass_mg_per_ml`` and ``activity_mbq_per_ml`` are those of each voxel's last image that could be evaluated, number
+    ``last_image`` (−1: none yet); ``increments`` are what was injected before each image so far.
+    """
+
+    mass_mg_per_ml: Array
+    activity_mbq_per_ml: Array
+    last_image: NDArray[np.int16]
+    increments: tuple[Increment, ...] = ()
+
+
+def nothing_injected(shape: tuple[int, ...]) -> Accumulated:
+    """The state before the first injection."""
+    zero = np.zeros(shape, dtype=np.float32)
+    return Accumulated(mass_mg_per_ml=zero, activity_mbq_per_ml=zero, last_image=np.full(shape, -1, dtype=np.int16))
+
+
+def accumulate(before: Accumulated, mass_mg_per_ml: Array, increment: Increment) -> tuple[Accumulated, Array]:
+    """Activity concentration after one more image, each microgram counted at its own time of injection.
+
+    MRI sees mass: with m_k the cumulative map of image k, A_k = A_{k−1} + (m_k − m_{k−1})·SA_k. A voxel that could not be
+    evaluated in between takes, for an increment that spans several injections, their mean specific activity (total
+    activity over total mass).
 
     Parameters
     ----------
-    holmium_mg_per_ml
-        One float32 map (slice, row, column) of cumulative microsphere mass concentration [mg/mL] per image; NaN where
-        not evaluable. Negative values are noise about zero and are kept.
-    increments
-        What was injected before each image and after the one before it.
+    before
+        From `nothing_injected` or the call before.
+    mass_mg_per_ml
+        Cumulative microsphere mass concentration [mg/mL], float32; NaN where not evaluable. Negative values are noise about
+        zero and are kept.
+    increment
+        What was injected before this image and after the one before it.
 
     Returns
     -------
-    list of arrays
-        MBq/mL at the times of injection; NaN where that image's voxel is NaN.
+    (accumulated, activity)
+        The activity is in MBq/mL at the times of injection; NaN where this image's voxel is NaN.
     """
-    if len(holmium_mg_per_ml) != len(increments):
+    if mass_mg_per_ml.shape != before.mass_mg_per_ml.shape:
         raise ValueError(
-            f"activity_maps: {len(holmium_mg_per_ml)} maps for {len(increments)} increments; expected one for each."
+            f"accumulate: the map has shape {mass_mg_per_ml.shape}, the ones before {before.mass_mg_per_ml.shape}."
         )
-    if not holmium_mg_per_ml:
-        return []
-    shape = holmium_mg_per_ml[0].shape
-    mass_before = np.zeros(shape, dtype=np.float64)
-    activity_before = np.zeros(shape, dtype=np.float64)
-    last_image = np.full(shape, -1, dtype=np.int32)
-    results = []
-    for image, mass in enumerate(holmium_mg_per_ml):
-        seen = np.isfinite(mass)
-        specific = np.empty(image + 1)
-        for since in range(image + 1):
-            specific[since] = _mean_specific_activity(increments[since : image + 1])
-        gain = (mass - mass_before) * specific[last_image + 1]
-        activity = np.where(seen, activity_before + gain, np.nan)
-        results.append(activity.astype(np.float32))
-        mass_before = np.where(seen, mass, mass_before)
-        activity_before = np.where(seen, activity, activity_before)
-        last_image[seen] = image
-    return results
+    increments = (*before.increments, increment)
+    specific = np.array([_mean_specific_activity(increments[since:]) for since in range(len(increments))])
+    seen = np.isfinite(mass_mg_per_ml)
+    gain = (mass_mg_per_ml - before.mass_mg_per_ml) * specific.astype(np.float32)[before.last_image + 1]
+    activity = before.activity_mbq_per_ml + gain
+    after = Accumulated(
+        mass_mg_per_ml=np.where(seen, mass_mg_per_ml, before.mass_mg_per_ml),
+        activity_mbq_per_ml=np.where(seen, activity, before.activity_mbq_per_ml),
+        last_image=np.where(seen, np.int16(len(increments) - 1), before.last_image),
+        increments=increments,
+    )
+    return after, activity
 
 
 def _mean_specific_activity(increments: Sequence[Increment]) -> float:
@@ -120,9 +137,9 @@ def _mean_specific_activity(increments: Sequence[Increment]) -> float:
     activities = np.array([a for part in increments for a in part.activities_mbq], dtype=np.float64)
     specific: FloatArray = np.array([s for part in increments for s in part.specific_activities_mbq_per_mg])
     if activities.size == 0:
-        raise ValueError("activity_maps: an image without an injection before it; bind the series to an injection.")
+        raise ValueError("accumulate: an image without an injection before it; bind the series to an injection.")
     if not (specific > 0).all():
-        raise ValueError(f"activity_maps: specific activities {specific.tolist()} must be positive [MBq/mg].")
+        raise ValueError(f"accumulate: specific activities {specific.tolist()} must be positive [MBq/mg].")
     total = activities.sum()
     if total <= 0:
         return float(specific.mean())

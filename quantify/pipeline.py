@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 
 from config.settings import QuantificationSettings
-from quantify.activity import Increment, activity_maps
+from quantify.activity import Accumulated, Increment, accumulate, nothing_injected
 from quantify.dose import dose_per_activity_concentration, local_deposition_gy
 from quantify.isotope import Isotope
 from quantify.model import (
@@ -82,13 +82,24 @@ def prepare_volumes(volumes: Sequence[Volume], settings: QuantificationSettings)
     return tuple(prepared)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluated:
+    """A fraction with its result and what the next one builds on: injections not yet imaged, activity so far."""
+
+    fraction: ImagedFraction
+    result: FractionResult
+    waiting: tuple[Injection, ...]
+    accumulated: Accumulated | None
+
+
 def evaluate_treatment(
     fractions: Sequence[ImagedFraction],
     *,
     volumes: Sequence[VolumeOfInterest],
     physics: Physics,
     feeds: Mapping[str, Sequence[str]],
-) -> tuple[FractionResult, ...]:
+    known: Sequence[Evaluated] = (),
+) -> tuple[Evaluated, ...]:
     """Results of all fractions in order of injection.
 
     Parameters
@@ -99,63 +110,88 @@ def evaluate_treatment(
         From `prepare_volumes`, on the reference grid; may be empty (maps only).
     feeds
         Names of the volumes that a position feeds; a position that is not listed feeds all.
+    known
+        What an earlier call with the same volumes and physics returned: its leading fractions are taken over as far as they
+        are the same, so a treatment costs only its new fraction.
     """
-    maps = _fraction_maps(fractions, physics)
-    results: list[FractionResult] = []
+    evaluated: list[Evaluated] = []
     for number, fraction in enumerate(fractions):
-        results.append(_fraction_result(fraction, maps[number], fractions[: number + 1], volumes, physics))
-    return tuple(_with_trends(results, volumes, physics.settings, feeds))
-
-
-def _fraction_maps(fractions: Sequence[ImagedFraction], physics: Physics) -> list[FractionMaps | None]:
-    """Activity and dose maps of every imaged fraction; None for those without an image."""
-    imaged: list[ImagedFraction] = []
-    increments: list[Increment] = []
-    waiting: list[Injection] = []
-    for fraction in fractions:
-        waiting.append(fraction.injection)
-        if fraction.holmium is None:
+        if number < len(known) and len(evaluated) == number and _is_same(known[number].fraction, fraction):
+            evaluated.append(known[number])
             continue
-        known = [i for i in waiting if i.specific_activity_mbq_per_mg is not None]
-        increments.append(
-            Increment(
-                activities_mbq=tuple(i.activity_mbq or 0.0 for i in known),
-                specific_activities_mbq_per_mg=tuple(i.specific_activity_mbq_per_mg or 0.0 for i in known),
-            )
-        )
-        imaged.append(fraction)
-        waiting = []
-    arrays = activity_maps([f.holmium.values for f in imaged if f.holmium is not None], increments)
-    by_key: dict[tuple[str, int], FractionMaps] = {}
-    for fraction, activity, increment in zip(imaged, arrays, increments, strict=True):
-        if fraction.r2star is None or fraction.holmium is None:
-            raise ValueError(f"evaluate_treatment: {fraction.injection.label} has a holmium map but no R2* map.")
-        noise = fraction.holmium.standard_error
-        activity_error = None if noise is None else noise * np.float32(increment.specific_activities_mbq_per_mg[-1])
-        factor = dose_per_activity_concentration(
-            isotope=physics.isotope, density_g_per_ml=physics.settings.tissue_density_g_per_ml
-        )
-        reason, grid = fraction.holmium.reason, fraction.holmium.grid
-        by_key[fraction.injection.key] = FractionMaps(
-            r2star=fraction.r2star,
-            holmium=fraction.holmium,
-            activity=ParametricMap(
-                values=activity, standard_error=activity_error, quantity="166Ho activity", unit="MBq/mL", reason=reason, grid=grid
-            ),
-            dose=ParametricMap(
-                values=local_deposition_gy(
-                    activity,
-                    isotope=physics.isotope,
-                    density_g_per_ml=physics.settings.tissue_density_g_per_ml,
-                ),
-                standard_error=None if activity_error is None else activity_error * np.float32(factor),
-                quantity="absorbed dose",
-                unit="Gy",
-                reason=reason,
-                grid=grid,
-            ),
-        )
-    return [by_key.get(f.injection.key) if f.holmium is not None else None for f in fractions]
+        known = ()
+        before = evaluated[-1] if evaluated else None
+        evaluated.append(_evaluate(fraction, before, fractions[: number + 1], volumes, physics))
+    results = _with_trends([e.result for e in evaluated], volumes, physics.settings, feeds)
+    return tuple(replace(e, result=result) for e, result in zip(evaluated, results, strict=True))
+
+
+def _is_same(first: ImagedFraction, second: ImagedFraction) -> bool:
+    """Whether two fractions were made of the same injection and the same maps."""
+    return (
+        first.injection == second.injection
+        and first.holmium is second.holmium
+        and first.r2star is second.r2star
+        and (first.error, first.series_instance_uid, first.acquired_at, first.provisional_reasons)
+        == (second.error, second.series_instance_uid, second.acquired_at, second.provisional_reasons)
+    )
+
+
+def _evaluate(
+    fraction: ImagedFraction,
+    before: Evaluated | None,
+    so_far: Sequence[ImagedFraction],
+    volumes: Sequence[VolumeOfInterest],
+    physics: Physics,
+) -> Evaluated:
+    waiting = (*(before.waiting if before is not None else ()), fraction.injection)
+    accumulated = before.accumulated if before is not None else None
+    maps = None
+    if fraction.holmium is not None:
+        accumulated, maps = _fraction_maps(fraction, waiting, accumulated, physics)
+        waiting = ()
+    result = _fraction_result(fraction, maps, so_far, volumes, physics)
+    return Evaluated(fraction=fraction, result=result, waiting=waiting, accumulated=accumulated)
+
+
+def _fraction_maps(
+    fraction: ImagedFraction, waiting: Sequence[Injection], before: Accumulated | None, physics: Physics
+) -> tuple[Accumulated, FractionMaps]:
+    """Activity and dose maps of an imaged fraction, whose increment spans all injections since the image before."""
+    r2star, holmium = fraction.r2star, fraction.holmium
+    if r2star is None or holmium is None:
+        raise ValueError(f"evaluate_treatment: {fraction.injection.label} has a holmium map but no R2* map.")
+    known = [i for i in waiting if i.specific_activity_mbq_per_mg is not None]
+    increment = Increment(
+        activities_mbq=tuple(i.activity_mbq or 0.0 for i in known),
+        specific_activities_mbq_per_mg=tuple(i.specific_activity_mbq_per_mg or 0.0 for i in known),
+    )
+    accumulated, activity = accumulate(before or nothing_injected(holmium.grid.shape), holmium.values, increment)
+    density = physics.settings.tissue_density_g_per_ml
+    # Voxel noise is that of this image alone, at the specific activity of its own injection.
+    noise = holmium.standard_error
+    noise_mbq = None if noise is None else noise * np.float32(increment.specific_activities_mbq_per_mg[-1])
+    per_concentration = np.float32(dose_per_activity_concentration(isotope=physics.isotope, density_g_per_ml=density))
+    return accumulated, FractionMaps(
+        r2star=r2star,
+        holmium=holmium,
+        activity=ParametricMap(
+            values=activity,
+            reason=holmium.reason,
+            grid=holmium.grid,
+            quantity="166Ho activity",
+            unit="MBq/mL",
+            standard_error=noise_mbq,
+        ),
+        dose=ParametricMap(
+            values=local_deposition_gy(activity, isotope=physics.isotope, density_g_per_ml=density),
+            reason=holmium.reason,
+            grid=holmium.grid,
+            quantity="absorbed dose",
+            unit="Gy",
+            standard_error=None if noise_mbq is None else noise_mbq * per_concentration,
+        ),
+    )
 
 
 def _fraction_result(

@@ -1,4 +1,4 @@
-"""Trilinear resampling between grids that keeps account of invalid voxels and of the noise that interpolation averages."""
+"""Trilinear resampling between grids; accounts for invalid voxels and for the noise that interpolation averages."""
 
 from __future__ import annotations
 
@@ -6,53 +6,52 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from quantify.model import Array, FloatArray, Grid
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sampler:
-    """Eight neighbours and their weights for chosen voxels of a target grid in a source grid.
+    """The weights of a source's voxels in chosen voxels of a target.
 
-    ``target`` are flat indices into the target; ``neighbours`` (8, n) flat indices into the source; ``weights`` (8, n),
-    zero for neighbours beyond the source. ``covered`` (n,) is the sum of the weights: 1 inside the source.
+    ``matrix`` is sparse, (chosen voxels, source voxels), eight weights a row; ``target`` are the chosen voxels' flat
+    indices in a target of ``shape``. A row sums to 1 inside the source and to less at its border.
     """
 
     target: NDArray[np.intp]
-    neighbours: NDArray[np.intp]
-    weights: Array
-    covered: Array
+    matrix: sparse.csr_array
     shape: tuple[int, int, int]
 
     def sample(self, values: Array) -> Array:
         """Interpolate `values`; NaN where less than half of the weight lies on finite source voxels."""
-        gathered = values.reshape(-1)[self.neighbours]
-        finite = np.isfinite(gathered)
-        weight = self.weights * finite
-        total = weight.sum(axis=0)
-        result = np.full(int(np.prod(self.shape)), np.nan, dtype=np.float32)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = (weight * np.where(finite, gathered, 0)).sum(axis=0) / total
-        result[self.target] = np.where(total >= 0.5, mean, np.nan)
-        return result.reshape(self.shape)
+        flat, finite = _without_nan(values)
+        total = self.matrix @ finite
+        return self._placed(self.matrix @ flat, total)
 
     def sample_standard_error(self, standard_error: Array) -> Array:
         """Standard error of the interpolated value: √Σ(w·SE)²/Σw, for noise independent between voxels."""
-        gathered = standard_error.reshape(-1)[self.neighbours]
-        finite = np.isfinite(gathered)
-        weight = self.weights * finite
-        total = weight.sum(axis=0)
-        result = np.full(int(np.prod(self.shape)), np.nan, dtype=np.float32)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            spread = np.sqrt(((weight * np.where(finite, gathered, 0)) ** 2).sum(axis=0)) / total
-        result[self.target] = np.where(total >= 0.5, spread, np.nan)
-        return result.reshape(self.shape)
+        flat, finite = _without_nan(standard_error)
+        total = self.matrix @ finite
+        return self._placed(np.sqrt(self.matrix.power(2) @ (flat * flat)), total)
 
     def coverage(self) -> Array:
         """Share of every target voxel's weight that lies inside the source; 0 where it was not asked for."""
         result = np.zeros(int(np.prod(self.shape)), dtype=np.float32)
-        result[self.target] = self.covered
+        result[self.target] = self.matrix.sum(axis=1)
         return result.reshape(self.shape)
+
+    def _placed(self, sums: Array, total: Array) -> Array:
+        result = np.full(int(np.prod(self.shape)), np.nan, dtype=np.float32)
+        enough = total >= 0.5
+        result[self.target[enough]] = sums[enough] / total[enough]
+        return result.reshape(self.shape)
+
+
+def _without_nan(values: Array) -> tuple[Array, Array]:
+    flat = np.asarray(values, dtype=np.float32).ravel()
+    finite = np.isfinite(flat)
+    return np.where(finite, flat, np.float32(0)), finite.astype(np.float32)
 
 
 def sampler(
@@ -77,31 +76,33 @@ def sampler(
     index = np.stack(np.unravel_index(chosen, target.shape))
     transform = np.eye(4) if target_to_source_lps_mm is None else np.asarray(target_to_source_lps_mm, dtype=np.float64)
     matrix = source.index_from_lps @ transform @ target.affine_lps_mm
-    position = matrix[:3, :3] @ index + matrix[:3, 3:4]
-    # A voxel that lies on a voxel to a ten-thousandth is that voxel: identical grids copy, bit for bit.
-    nearest = np.rint(position)
-    position = np.where(np.abs(position - nearest) < 1e-4, nearest, position)
-    lower = np.floor(position)
-    upper_weight = (position - lower).astype(np.float32)
-    lower = lower.astype(np.intp)
-    neighbours = np.empty((8, chosen.size), dtype=np.intp)
-    weights = np.empty((8, chosen.size), dtype=np.float32)
+    columns: list[list[NDArray[np.int32]]] = []
+    weights: list[list[Array]] = []
     strides = (source.shape[1] * source.shape[2], source.shape[2], 1)
-    for corner in range(8):
-        flat = np.zeros(chosen.size, dtype=np.intp)
-        weight = np.ones(chosen.size, dtype=np.float32)
-        for axis in range(3):
-            upper = (corner >> axis) & 1
-            at = lower[axis] + upper
+    for axis in range(3):
+        position = matrix[axis, :3] @ index + matrix[axis, 3]
+        # A voxel that lies on a voxel to a ten-thousandth is that voxel: identical grids copy, bit for bit.
+        nearest = np.rint(position)
+        position = np.where(np.abs(position - nearest) < 1e-4, nearest, position)
+        lower = np.floor(position).astype(np.int32)
+        part = (position - lower).astype(np.float32)
+        columns.append([])
+        weights.append([])
+        for upper in (0, 1):
+            at = lower + upper
             inside = (at >= 0) & (at < source.shape[axis])
-            weight *= np.where(inside, upper_weight[axis] if upper else 1 - upper_weight[axis], 0)
-            flat += np.where(inside, at, 0) * strides[axis]
-        neighbours[corner] = flat
-        weights[corner] = weight
+            columns[axis].append(np.where(inside, at, 0) * np.int32(strides[axis]))
+            weights[axis].append(np.where(inside, part if upper else 1 - part, np.float32(0)))
+    neighbours = np.empty((chosen.size, 8), dtype=np.int32)
+    shares = np.empty((chosen.size, 8), dtype=np.float32)
+    for corner in range(8):
+        a, b, c = corner >> 2, (corner >> 1) & 1, corner & 1
+        neighbours[:, corner] = columns[0][a] + columns[1][b] + columns[2][c]
+        shares[:, corner] = weights[0][a] * weights[1][b] * weights[2][c]
+    rows = np.arange(chosen.size + 1, dtype=np.int32) * 8
+    size = (chosen.size, int(np.prod(source.shape)))
     return Sampler(
         target=chosen,
-        neighbours=neighbours,
-        weights=weights,
-        covered=weights.sum(axis=0),
+        matrix=sparse.csr_array((shares.ravel(), neighbours.ravel(), rows), shape=size),
         shape=target.shape,
     )

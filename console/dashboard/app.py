@@ -1,4 +1,4 @@
-"""The application around the window: one Qt application, the bridge from the engine's thread, the view and its clock."""
+"""The application around the window: Qt itself, the bridge from the engine's thread, the view and its clock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def create_application(argv: Sequence[str]) -> QApplication:
 class SnapshotBridge(QObject):
     """Carries immutable snapshots from the engine's thread to the GUI thread.
 
-    `publish` may be called on any thread; whoever is connected by `deliver_to` is called on the thread that the bridge lives on.
+    `publish` may be called on any thread; the receiver is called on the thread that the bridge lives on.
     """
 
     _published = Signal(object)

@@ -78,7 +78,7 @@ class GlancePanel(QWidget):
         return (36 if self.alone else 22) * self._scale
 
     def _big(self, numbers: list[GlanceNumber], height: float, width: float) -> float:
-        """Height in pixels of the big letters: the one wanted at three metres, unless the rows are too low or narrow for it."""
+        """Height in pixels of the big letters: that wanted at three metres, unless the rows are too small for it."""
         one = QFontMetricsF(theme.font(100, bold=True))
         wanted = 100 * (CAPITAL_MM / 25.4 * self.physicalDpiY()) / one.capHeight()
         if self.alone:

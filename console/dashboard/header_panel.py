@@ -44,7 +44,7 @@ class HeaderPanel(QWidget):
         self.mode.setText(header.mode_words)
         live = header.mode is Mode.LIVE
         ink, ground = ("#06130b", theme.TONES[Tone.GOOD]) if live else ("#ffffff", theme.NOT_LIVE)
-        self.mode.setStyleSheet(f"QLabel#mode {{ color: {ink}; background: {ground}; }}")
+        theme.restyle(self.mode, f"QLabel#mode {{ color: {ink}; background: {ground}; }}")
         self.clock.setText(header.clock)
         self.clock_note.setText(header.clock_note)
 

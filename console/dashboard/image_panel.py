@@ -130,7 +130,8 @@ class ImagePanel(QFrame):
         for number, view in enumerate(self.views):
             plane = screen.planes[number] if number < len(screen.planes) else None
             view.setVisible(plane is not None)
-            view.draw(plane, screen.legend, watermark=watermark, stale=screen.badge.stale)
+            cross = screen.crosshairs_mm[number] if plane is not None else (0.0, 0.0)
+            view.draw(plane, screen.legend, crosshair_mm=cross, watermark=watermark, stale=screen.badge.stale)
         self.cuts.setVisible(bool(screen.planes))
         self.probe.setText(f"✛ {screen.probe}" if screen.probe else "")
         on = screen.layers
@@ -141,4 +142,4 @@ class ImagePanel(QFrame):
         self.badge.setText(badge.text)
         tone = theme.TONES[badge.state.tone]
         ink, ground = ("#1a1000", tone) if badge.state.tone in (Tone.CAUTION, Tone.ALERT) else (tone, theme.RAISED)
-        self.badge.setStyleSheet(f"QLabel#badge {{ color: {ink}; background: {ground}; }}")
+        theme.restyle(self.badge, f"QLabel#badge {{ color: {ink}; background: {ground}; }}")

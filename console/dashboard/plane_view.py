@@ -60,9 +60,24 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
         self._table: NDArray[np.uint8] | None = None
         self._focus: tuple[float, float, float, float] | None = None
         self._pressed = False
+        self._drawn: tuple[PlaneScreen | None, DoseLegend, str, bool, float] | None = None
 
-    def draw(self, plane: PlaneScreen | None, legend: DoseLegend, *, watermark: str, stale: bool) -> None:
-        """Show a plane; None empties the view."""
+    def draw(
+        self,
+        plane: PlaneScreen | None,
+        legend: DoseLegend,
+        *,
+        crosshair_mm: tuple[float, float],
+        watermark: str,
+        stale: bool,
+    ) -> None:
+        """Show a plane; None empties the view. Only the crosshair is drawn anew where the plane is the one already shown."""
+        for line, place in zip(self.cross, crosshair_mm, strict=True):
+            line.setPos(place)
+        state = (plane, legend, watermark, stale, self.scale_factor)
+        if state == self._drawn:
+            return
+        self._drawn = state
         self.plane, self.watermark, self.stale = plane, watermark, stale
         for item in (self.grey, self.wash, self.hatch, *self.cross):
             item.setVisible(plane is not None)
@@ -74,8 +89,6 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
         else:
             self._set_images(plane, legend)
             self._set_lines(plane, legend)
-            for line, place in zip(self.cross, plane.crosshair_mm, strict=True):
-                line.setPos(place)
             if plane.focus_mm != self._focus:
                 self._focus = plane.focus_mm
                 left, top, width, height = plane.focus_mm
@@ -113,7 +126,9 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
         rect = QRectF(0, 0, width, height)
         if plane.grey is not None:
             # pyqtgraph searches for NaN on every paint unless there is none to find.
-            self.grey.setImage(np.nan_to_num(plane.grey), autoLevels=False, levels=plane.grey_levels)
+            self.grey.setImage(
+                np.nan_to_num(plane.grey, nan=plane.grey_levels[0]), autoLevels=False, levels=plane.grey_levels
+            )
             self.grey.setRect(rect)
         self.wash.setVisible(plane.dose is not None)
         if plane.dose is not None and self._table is not None:
@@ -192,7 +207,7 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
         _write(painter, strip, Qt.AlignmentFlag.AlignLeft, f"{_SCALE_BAR_MM / 10:.0f} cm", QColor(theme.TEXT))
 
     def _write_names(self, painter: QPainter, plane: PlaneScreen) -> None:
-        """Doses of the lines and names of the volumes, each beside its line; one that would cover another is left out."""
+        """Doses of the lines and names of the volumes beside them; one that would cover another is left out."""
         letters = theme.font(14 * self.scale_factor, bold=True)
         metrics = QFontMetricsF(letters)
         painter.setFont(letters)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
+from typing import Any
 
 import contourpy
 import numpy as np
@@ -60,13 +61,14 @@ class PlaneGeometry:
 
     def cut(self, values: NDArray[np.generic], index: int) -> NDArray[np.generic]:
         """The plane at `index` along its normal, as a view: display row 0 on top, column 0 on the left."""
-        plane = np.take(values, index, axis=self.normal_axis) if self.normal_axis else values[index]
+        plane = np.moveaxis(values, self.normal_axis, 0)[index]
         axes = [axis for axis in range(3) if axis != self.normal_axis]
         if axes != [self.down_axis, self.right_axis]:
             plane = plane.T
         rows = slice(None, None, -1) if self.down_flipped else slice(None)
         columns = slice(None, None, -1) if self.right_flipped else slice(None)
-        return plane[rows, columns]
+        cut: NDArray[np.generic] = plane[rows, columns]
+        return cut
 
     def place_mm(self, voxel: tuple[int, int, int]) -> tuple[float, float]:
         """Where a voxel's centre lies on the display: mm from the left, mm from the top."""
@@ -144,8 +146,8 @@ def contour_lines(
     )
     found = []
     for level in levels:
-        points_of, offsets_of = generator.lines(level)
-        points, offsets = points_of[0], offsets_of[0]
+        chunks: Any = generator.lines(level)
+        points, offsets = chunks[0][0], chunks[1][0]
         if points is None:
             found.append(empty)
             continue
@@ -159,7 +161,7 @@ def bounds_mm(
     mask: NDArray[np.bool_], geometry: PlaneGeometry, *, margin_mm: float
 ) -> tuple[float, float, float, float]:
     """left, top, width, height in mm of the part of a plane that a volume's `mask` projects on, with a margin."""
-    projected = mask.any(axis=geometry.normal_axis)
+    projected: NDArray[np.bool_] = np.any(mask, axis=geometry.normal_axis)
     axes = [axis for axis in range(3) if axis != geometry.normal_axis]
     if axes != [geometry.down_axis, geometry.right_axis]:
         projected = projected.T

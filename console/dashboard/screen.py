@@ -85,6 +85,7 @@ def build_screen(
     legend = _legend(snapshot)
     images = _images_result(snapshot, view, shown)
     planes = build_planes(snapshot, view, images, legend, series_indices(snapshot))
+    voxel = chosen_voxel(snapshot, view)
     badge = build_badge(snapshot, images, now=now, maps_settings_sha256=maps_settings_sha256)
     return Screen(
         header=_header(snapshot, now, mode),
@@ -95,7 +96,8 @@ def build_screen(
         series=series_table(snapshot),
         badge=badge,
         planes=planes,
-        voxel=chosen_voxel(snapshot, view),
+        voxel=voxel,
+        crosshairs_mm=tuple(plane.geometry.place_mm(voxel) for plane in planes),
         images_message="" if planes else "waiting for the reference series: no image yet",
         legend=legend,
         layers=LayersOn(wash=view.wash, isodose=view.isodose, volumes=view.volumes),

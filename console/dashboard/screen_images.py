@@ -1,7 +1,8 @@
-"""The image part of the screen: cuts, wash, isodose lines, outlines, crosshair and what lies under it. Nothing is computed of doses."""
+"""The images of the screen: cuts, wash, isodose lines, outlines, and what lies under the crosshair. No dose is computed."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -40,26 +41,49 @@ def build_planes(
     volumes = tuple(v for v in snapshot.volumes if v.grid.shape == grid.shape)
     dose = result.maps.dose if result is not None and result.maps is not None else None
     focus = next((v for role in (Role.LIVER, Role.HEALTHY_LIVER) for v in volumes if v.role is role), None)
-    planes = []
-    for geometry in plane_geometries(grid):
-        index = voxel[geometry.normal_axis]
-        planes.append(
-            PlaneScreen(
-                geometry=geometry,
-                title=_title(geometry, grid, voxel),
-                grey=_cut_float(_values(background), geometry, index),
-                grey_levels=_grey_levels(background, view.grey_window),
-                dose=_cut_float(dose.values, geometry, index) if dose is not None and view.wash else None,
-                unevaluable=_unevaluable(dose, geometry, index) if dose is not None and view.wash else None,
-                isodoses=_isodoses(dose, geometry, index, legend.levels_gy)
-                if dose is not None and view.isodose
-                else (),
-                outlines=_outlines(volumes, geometry, index, indices) if view.volumes else (),
-                crosshair_mm=geometry.place_mm(voxel),
-                focus_mm=_focus(background, focus, geometry),
-            )
-        )
-    return tuple(planes)
+    scene = _Scene(
+        grid=grid,
+        background=background,
+        dose=dose,
+        volumes=volumes if view.volumes else (),
+        focus=focus,
+        indices=tuple(indices.items()),
+        levels_gy=legend.levels_gy if view.isodose else (),
+        wash=view.wash,
+        grey_window=view.grey_window,
+    )
+    return tuple(_plane(scene, geometry, voxel[geometry.normal_axis]) for geometry in plane_geometries(grid))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scene:
+    """All that a cut depends on, apart from where it lies."""
+
+    grid: Grid
+    background: Anatomy | EchoSeries
+    dose: ParametricMap | None
+    volumes: tuple[Volume, ...]
+    focus: Volume | None
+    indices: tuple[tuple[str, int], ...]
+    levels_gy: tuple[float, ...]
+    wash: bool
+    grey_window: tuple[float, float] | None
+
+
+@lru_cache(maxsize=96)
+def _plane(scene: _Scene, geometry: PlaneGeometry, index: int) -> PlaneScreen:
+    dose = scene.dose
+    return PlaneScreen(
+        geometry=geometry,
+        title=_title(geometry, scene.grid, index),
+        grey=_cut_float(_values(scene.background), geometry, index),
+        grey_levels=_grey_levels(scene.background, scene.grey_window),
+        dose=_cut_float(dose.values, geometry, index) if dose is not None and scene.wash else None,
+        unevaluable=_unevaluable(dose, geometry, index) if dose is not None and scene.wash else None,
+        isodoses=_isodoses(dose, geometry, index, scene.levels_gy) if dose is not None else (),
+        outlines=_outlines(scene.volumes, geometry, index, dict(scene.indices)),
+        focus_mm=_focus(scene.background, scene.focus, geometry),
+    )
 
 
 def chosen_voxel(snapshot: Snapshot, view: ViewState) -> tuple[int, int, int]:
@@ -102,12 +126,12 @@ def _dose_words(result: FractionResult | None, voxel: tuple[int, int, int]) -> s
     return f"{words} (uncertainty unknown)" if words == formatting.NOT_KNOWN else words
 
 
-def _title(geometry: PlaneGeometry, grid: Grid, voxel: tuple[int, int, int]) -> str:
+def _title(geometry: PlaneGeometry, grid: Grid, index: int) -> str:
     axis = geometry.normal_axis
-    count, index = grid.shape[axis], voxel[axis] + 1
+    count = grid.shape[axis]
     oblique = f"oblique {geometry.oblique_deg:.0f}° " if geometry.oblique_deg else ""
     direction = direction_letters(grid.affine_lps_mm[:3, axis])
-    return f"{oblique}{geometry.name} {index}/{count} → {direction}"
+    return f"{oblique}{geometry.name} {index + 1}/{count} → {direction}"
 
 
 def _values(background: Anatomy | EchoSeries) -> Array:
@@ -116,7 +140,7 @@ def _values(background: Anatomy | EchoSeries) -> Array:
 
 def _cut_float(values: Array, geometry: PlaneGeometry, index: int) -> Array:
     plane = geometry.cut(values, index)
-    return plane.astype(np.float32, copy=False)
+    return np.ascontiguousarray(plane, dtype=np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -172,7 +196,6 @@ def _with_label(x: NDArray[np.float64], y: NDArray[np.float64], connect: NDArray
     return Lines(x_mm=x, y_mm=y, connect=connect, label_places=places)
 
 
-@lru_cache(maxsize=64)
 def _isodoses(
     dose: ParametricMap, geometry: PlaneGeometry, index: int, levels_gy: tuple[float, ...]
 ) -> tuple[Isodose, ...]:

@@ -168,7 +168,10 @@ class Outline:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlaneScreen:
-    """One cut through the patient, display row 0 on top; arrays are read-only (row, column)."""
+    """One cut through the patient, display row 0 on top; arrays are (row, column).
+
+    The same cut is the same object, so that the window draws it once.
+    """
 
     geometry: PlaneGeometry
     title: str
@@ -178,7 +181,6 @@ class PlaneScreen:
     unevaluable: NDArray[np.bool_] | None
     isodoses: tuple[Isodose, ...]
     outlines: tuple[Outline, ...]
-    crosshair_mm: tuple[float, float]
     focus_mm: tuple[float, float, float, float]
     """left, top, width, height of what is worth showing."""
 
@@ -260,6 +262,8 @@ class Screen:
     planes: tuple[PlaneScreen, ...]
     voxel: tuple[int, int, int]
     """Where the planes cross, (slice, row, column)."""
+    crosshairs_mm: tuple[tuple[float, float], ...]
+    """The same place on each plane: mm from the left, mm from the top."""
     images_message: str
     legend: DoseLegend
     layers: LayersOn

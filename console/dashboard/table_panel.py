@@ -177,7 +177,7 @@ class TableView(QWidget):
         return max((metrics.horizontalAdvance(word) for word in words), default=0.0)
 
     def _lay(self, pixels: float, width: float, height: float) -> _Layout:
-        gap = pixels * 0.7
+        gap = pixels * 0.6
         bold, heads = QFontMetricsF(theme.font(pixels, bold=True)), QFontMetricsF(theme.font(pixels * 0.86, bold=True))
         plain = QFontMetricsF(theme.font(pixels))
         count = len(self.table.columns) or 1

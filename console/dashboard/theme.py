@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QPen
+from PySide6.QtWidgets import QWidget
 
 from console.dashboard.screen_model import DoseLegend, Tone
 
@@ -64,6 +67,7 @@ def font(pixels: float, *, bold: bool = False, narrow: bool = False) -> QFont:
     return made
 
 
+@lru_cache(maxsize=4)
 def dose_table(legend: DoseLegend) -> NDArray[np.uint8]:
     """Return 256 × RGBA from 0 Gy to the legend's maximum: transparent under its threshold."""
     table: NDArray[np.uint8] = pg.colormap.get(legend.colour_map).getLookupTable(nPts=256, alpha=True).astype(np.uint8)
@@ -73,6 +77,7 @@ def dose_table(legend: DoseLegend) -> NDArray[np.uint8]:
     return table
 
 
+@lru_cache(maxsize=64)
 def level_colour(legend: DoseLegend, level_gy: float) -> QColor:
     """Return the colour of an isodose line: the wash's at that dose, lightened so that it stands out of it."""
     row = pg.colormap.get(legend.colour_map).map(min(1.0, level_gy / legend.maximum_gy), mode="byte")
@@ -91,6 +96,12 @@ def level_pen(legend: DoseLegend, number: int, width: float) -> QPen:
         pen.setDashPattern(list(dashes))
         pen.setCapStyle(Qt.PenCapStyle.FlatCap)
     return pen
+
+
+def restyle(widget: QWidget, sheet: str) -> None:
+    """Set a widget's style only where it changes: Qt polishes and repaints at every call."""
+    if widget.styleSheet() != sheet:
+        widget.setStyleSheet(sheet)
 
 
 def style_sheet(scale: float) -> str:

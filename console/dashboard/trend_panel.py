@@ -100,7 +100,7 @@ class TrendPanel(QWidget):
         words = [cell.text for cell in trend.findings] or [trend.message]
         tone = trend.findings[0].tone if trend.findings else Tone.MUTED
         self.findings.setText("\n".join(words))
-        self.findings.setStyleSheet(f"QLabel#finding {{ color: {theme.TONES[tone]}; }}")
+        theme.restyle(self.findings, f"QLabel#finding {{ color: {theme.TONES[tone]}; }}")
 
     def resizeEvent(self, event: object) -> None:  # noqa: N802
         """Place the names anew: their distance is one of pixels."""

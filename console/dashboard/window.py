@@ -79,12 +79,12 @@ class DashboardWindow(QMainWindow):
         self.glance.draw(screen.glance)
         self.trend.draw(screen.trend)
         self.glance_frame.title.setText(screen.glance_title.text)
-        self.glance_frame.title.setStyleSheet(f"color: {theme.TONES[screen.glance_title.tone]};")
+        theme.restyle(self.glance_frame.title, f"color: {theme.TONES[screen.glance_title.tone]};")
         self.trend_frame.title.setText(screen.trend.title)
         self.volumes.draw(screen.volumes)
         self.alarms.draw(screen.alarms)
         self.alarms_frame.title.setText(f"ALARMS  {screen.alarm_summary.text}")
-        self.alarms_frame.title.setStyleSheet(f"color: {theme.TONES[screen.alarm_summary.tone]};")
+        theme.restyle(self.alarms_frame.title, f"color: {theme.TONES[screen.alarm_summary.tone]};")
         self.events.draw(screen.events)
         self._draw_status(screen.status)
         self._draw_frame(screen.header.mode)
@@ -131,9 +131,9 @@ class DashboardWindow(QMainWindow):
         log.setSpacing(5)
         log.addWidget(self.alarms_frame, 52)
         log.addWidget(Panel("EVENTS", self.events), 48)
-        bottom.addWidget(self.trend_frame, 36)
-        bottom.addWidget(Panel("VOLUMES  cumulative dose, ± k = 1, D70 rounded like the mean", self.volumes), 39)
-        bottom.addLayout(log, 25)
+        bottom.addWidget(self.trend_frame, 34)
+        bottom.addWidget(Panel("VOLUMES  cumulative dose, ± k = 1, D70 rounded like the mean", self.volumes), 42)
+        bottom.addLayout(log, 24)
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
         foot.addWidget(self.disclaimer)
@@ -173,7 +173,7 @@ class DashboardWindow(QMainWindow):
 
     def _draw_frame(self, mode: Mode) -> None:
         ink = theme.BACKGROUND if mode is Mode.LIVE else theme.NOT_LIVE
-        self.frame.setStyleSheet(f"QFrame#mode_frame {{ border: 6px solid {ink}; }}")
+        theme.restyle(self.frame, f"QFrame#mode_frame {{ border: 6px solid {ink}; }}")
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Scale with the window."""

@@ -213,8 +213,9 @@ def _frame(header: SeriesHeader, acquired: Acquired, echo: int, index: int, orde
         corner = acquired.grid.affine_lps_mm @ [index, -0.5, -0.5, 1.0]
         private.ImagePositionPatient = decimals(list(corner[:3]))
         add_philips_scale(private, scale)
-        block = frame.private_block(0x2005, "Philips MR Imaging DD 005", create=True)
-        block.add_new(0x0F, "SQ", Sequence([private]))
+        # Where Philips puts it: the fifth block of the group, so (2005,140F).
+        frame.add_new(0x20050014, "LO", "Philips MR Imaging DD 005")
+        frame.add_new(0x2005140F, "SQ", Sequence([private]))
     return frame
 
 

@@ -20,20 +20,22 @@ from quantify.model import Grid
 
 TERRITORY_NAMES = {Territory.RIGHT: "Right liver", Territory.LEFT: "Left liver"}
 
-STEP_MM = 1.5
-"""Spacing of the samples that a contour is traced through; interpolation places it to about 0.02 mm."""
 
 _COLOURS = ((180, 120, 60), (220, 40, 40), (40, 180, 60), (60, 90, 220), (200, 200, 60), (160, 60, 200))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A named structure: ``implicit`` is negative inside, for points (3, …) in mm; ``box_mm`` holds it."""
+    """A named structure: ``implicit`` is negative inside, for points (3, …) in mm; ``box_mm`` holds it.
+
+    ``step_mm`` is the spacing of the samples that its contours are traced through: finer for what is small.
+    """
 
     name: str
     implicit: Callable[[Floats], Floats]
     box_mm: tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
     interpreted_type: str = "ORGAN"
+    step_mm: float = 1.5
 
 
 def phantom_shapes(phantom: Phantom, *, territories: bool) -> tuple[Shape, ...]:
@@ -51,7 +53,13 @@ def phantom_shapes(phantom: Phantom, *, territories: bool) -> tuple[Shape, ...]:
     for tumour in phantom.tumours:
         box = tuple((c - a - 3.0, c + a + 3.0) for c, a in zip(tumour.centre_mm, tumour.half_axes_mm, strict=True))
         shapes.append(
-            Shape(name=tumour.name, implicit=tumour.implicit, box_mm=(box[0], box[1], box[2]), interpreted_type="GTV")
+            Shape(
+                name=tumour.name,
+                implicit=tumour.implicit,
+                box_mm=(box[0], box[1], box[2]),
+                interpreted_type="GTV",
+                step_mm=0.75,
+            )
         )
     return tuple(shapes)
 
@@ -59,7 +67,7 @@ def phantom_shapes(phantom: Phantom, *, territories: bool) -> tuple[Shape, ...]:
 def plane_contours(shape: Shape, grid: Grid, slice_index: int) -> list[NDArray[np.float64]]:
     """Return the closed contours of a shape on one plane of a grid, each (n, 3) in LPS mm.
 
-    The implicit function is sampled every `STEP_MM` on the part of the plane that can meet the shape and traced
+    The implicit function is sampled every ``shape.step_mm`` on the part of the plane that can meet the shape and traced
     at zero. A hole is a contour of its own (exclusive or).
     """
     affine = grid.affine_lps_mm
@@ -72,8 +80,8 @@ def plane_contours(shape: Shape, grid: Grid, slice_index: int) -> list[NDArray[n
     if heights.min() > 0 or heights.max() < 0:
         return []
     u, v = right @ (corners - origin[:, None]), down @ (corners - origin[:, None])
-    us = np.arange(u.min(), u.max() + STEP_MM, STEP_MM)
-    vs = np.arange(v.min(), v.max() + STEP_MM, STEP_MM)
+    us = np.arange(u.min(), u.max() + shape.step_mm, shape.step_mm)
+    vs = np.arange(v.min(), v.max() + shape.step_mm, shape.step_mm)
     points = origin[:, None, None] + right[:, None, None] * us + down[:, None, None] * vs[:, None]
     lines = contour_generator(us, vs, shape.implicit(points), line_type=LineType.Separate).lines(0.0)
     contours = []
@@ -184,4 +192,5 @@ def sphere(name: str, centre_mm: Triple, radius_mm: float) -> Shape:
         implicit=lambda points: ellipsoid(points, centre_mm, (radius_mm,) * 3),
         box_mm=(box[0], box[1], box[2]),
         interpreted_type="GTV",
+        step_mm=0.75,
     )

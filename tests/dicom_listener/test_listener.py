@@ -548,6 +548,25 @@ def test_hostile_bytes_do_not_keep_others_waiting(node, hostile):
         assert time.monotonic() - began < 1
 
 
+@pytest.mark.parametrize("excess", [0, 1, 100_000, 5_000_000])
+def test_a_data_set_beyond_the_limit_is_refused_and_the_next_is_stored(node, monkeypatch, excess):
+    limit = 2_000_000
+    monkeypatch.setattr("dicom_listener.transport.LARGEST_DATASET_BYTES", limit)
+    (large, _), (small, _) = send(node, instance(1, pixels=b"\1\2" * (limit // 2 + excess)), instance(2))
+    assert (large, small) == (0xA700, 0)
+    assert len(node.objects()) == 1
+    assert node.events(Kind.INSTANCE_REFUSED)[0]["comment"] == "The data set is larger than 256 MiB"
+
+
+@pytest.mark.parametrize("fragment", [b"", b"\x03", b"\x03" + b"\xff" * 40], ids=["empty", "no_command", "noise"])
+def test_a_broken_message_ends_its_association_and_no_other(node, fragment):
+    with association(node, release=False) as made:
+        item = (len(fragment) + 1).to_bytes(4, "big") + b"\x01" + fragment
+        made.dul.socket.socket.sendall(b"\x04\x00" + len(item).to_bytes(4, "big") + item)
+        assert node.wait_for(Kind.ASSOCIATION_CLOSED)[0]["how"] in {"aborted", "connection_lost"}
+        assert send(node, instance()) == [(0, "")]
+
+
 def test_a_pdu_has_a_deadline(node, monkeypatch):
     monkeypatch.setattr("dicom_listener.transport._PDU_DEADLINE_S", 0.3)
     with socket.create_connection(("127.0.0.1", node.port), timeout=5) as connection:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from quantify.activity import Increment, MeasuredActivity, activity_maps, net_activity
+from quantify.activity import Increment, MeasuredActivity, accumulate, net_activity, nothing_injected
 from quantify.dose import dose_per_activity_concentration, local_deposition_gy
 from quantify.isotope import holmium_166
 
@@ -17,6 +17,14 @@ NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
 def one(activity: float, specific: float) -> Increment:
     return Increment(activities_mbq=(activity,), specific_activities_mbq_per_mg=(specific,))
+
+
+def activity_maps(masses, increments):
+    state, activities = nothing_injected(masses[0].shape), []
+    for mass, increment in zip(masses, increments, strict=True):
+        state, activity = accumulate(state, mass.astype(np.float32), increment)
+        activities.append(activity)
+    return activities
 
 
 @pytest.mark.parametrize(
