@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,13 +11,15 @@ from zoneinfo import ZoneInfo
 from console.engine import AlarmFound, Engine, FractionComputed, Update
 from console.outputs.nifti import map_hashes
 from console.outputs.results import alarm_document, fraction_document, software_version
-from console.snapshot import Snapshot
+from console.snapshot import RaisedAlarm, Snapshot
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record
-from quantify.model import FractionResult
+from quantify.model import Alarm, FractionResult
 
 CONSOLE = "console"
 """Actor of what the operator's console records by itself; what a person does carries the person's name."""
+
+_MACHINE_S = 1.0
 
 
 def feed(engine: Engine, record: Record, event: Event) -> None:
@@ -50,6 +53,8 @@ class Session:
         Called in the thread that runs the session.
     operator
         Whether this is the operator's console: then what is shown and what is alarmed is recorded.
+    machine
+        Alarms that the file cannot know of: no listener, no room on the disk. Asked about once a second.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Session:
         on_update: Callable[[Update], None] | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
         operator: bool = False,
+        machine: Callable[[], Sequence[Alarm]] | None = None,
     ) -> None:
         self._record = record
         self._engine = engine
@@ -68,14 +74,20 @@ class Session:
         self._on_update = on_update or (lambda _: None)
         self._on_snapshot = on_snapshot or (lambda _: None)
         self._operator = operator
+        self._machine = machine or (lambda: ())
+        self._machine_alarms: dict[str, RaisedAlarm] = {}
+        self._machine_looked_at: datetime | None = None
         self._shown: dict[tuple[str, int], Mapping[str, Any]] = {}
         self._raised: set[str] = set()
 
     def run(self, stop: Callable[[], bool], *, poll_s: float = 0.02) -> None:
         """Follow until `stop()`: take events, compute, tell."""
         for batch in self._record.follow(0, stop=stop, poll_s=poll_s):
+            changed = self._look_at_machine()
             if batch:
                 self.take(batch)
+            elif changed:
+                self._publish()
 
     def take(self, batch: list[Event]) -> None:
         """Take a batch of events and compute what they imply."""
@@ -83,13 +95,37 @@ class Session:
             feed(self._engine, self._record, event)
             self._remember(event)
         if all(event.actor == CONSOLE for event in batch):
-            self._on_snapshot(self._engine.snapshot())
+            self._publish()
             return
         for update in self._engine.advance():
             if self._operator:
                 self._record_update(update)
             self._on_update(update)
-        self._on_snapshot(self._engine.snapshot())
+        self._publish()
+
+    def _publish(self) -> None:
+        snapshot = self._engine.snapshot()
+        known = {raised.alarm.id: raised for raised in snapshot.alarms}
+        merged = {**known, **{key: _with_acknowledgement(own, known) for key, own in self._machine_alarms.items()}}
+        self._on_snapshot(replace(snapshot, alarms=tuple(merged.values())))
+
+    def _look_at_machine(self) -> bool:
+        """Refresh what only the machine knows, once a second; returns whether it changed."""
+        moment = self._clock()
+        if self._machine_looked_at is not None and (moment - self._machine_looked_at).total_seconds() < _MACHINE_S:
+            return False
+        self._machine_looked_at = moment
+        found = {alarm.id: alarm for alarm in self._machine()}
+        before = {key for key, raised in self._machine_alarms.items() if raised.active}
+        if before == found.keys():
+            return False
+        for key, alarm in found.items():
+            if key not in before:
+                self._machine_alarms[key] = RaisedAlarm(alarm=alarm)
+                self._record_alarm(alarm)
+        for key in before - found.keys():
+            self._machine_alarms[key] = replace(self._machine_alarms[key], active=False)
+        return True
 
     def _remember(self, event: Event) -> None:
         """What this or an earlier console has already recorded is not recorded again."""
@@ -107,10 +143,24 @@ class Session:
             if before is None or before["result"] != payload["result"] or before["map_sha256"] != payload["map_sha256"]:
                 self._shown[update.result.key] = payload
                 self._record.append(Kind.RESULT_SHOWN, payload, actor=CONSOLE, utc=self._clock())
-        elif isinstance(update, AlarmFound) and update.alarm.id not in self._raised:
-            self._raised.add(update.alarm.id)
-            payload = {"alarm": alarm_document(update.alarm, zone)}
-            self._record.append(Kind.ALARM_RAISED, payload, actor=CONSOLE, utc=self._clock())
+        elif isinstance(update, AlarmFound):
+            self._record_alarm(update.alarm)
+
+    def _record_alarm(self, alarm: Alarm) -> None:
+        if not self._operator or alarm.id in self._raised:
+            return
+        self._raised.add(alarm.id)
+        plan = self._engine.snapshot().plan
+        payload = {"alarm": alarm_document(alarm, ZoneInfo(plan.time_zone if plan is not None else "UTC"))}
+        self._record.append(Kind.ALARM_RAISED, payload, actor=CONSOLE, utc=self._clock())
+
+
+def _with_acknowledgement(own: RaisedAlarm, known: Mapping[str, RaisedAlarm]) -> RaisedAlarm:
+    """A machine alarm with what the file says of its acknowledgement."""
+    recorded = known.get(own.alarm.id)
+    if recorded is None:
+        return own
+    return replace(own, acknowledged_by=recorded.acknowledged_by, acknowledged_at=recorded.acknowledged_at)
 
 
 def shown_payload(result: FractionResult, snapshot: Snapshot, zone: ZoneInfo) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from console.dashboard import theme
 from console.dashboard.screen_model import GlanceNumber, LimitBar, Tone
 from console.dashboard.table_panel import paint_symbol
 
-# 20 arc minutes at 3 m: the smallest capital that is read without effort.
-CAPITAL_MM = 17.5
+# The ± and the unit beside the value: their size and their distance, in heights of the value's letters.
+_DETAIL = 0.52
+_GAP = 0.18
 _BAR_WEIGHT = 1.3
 _SMALL_WEIGHT = 1.05
 
@@ -23,7 +24,7 @@ class GlancePanel(QWidget):
         super().__init__()
         self.numbers: tuple[GlanceNumber, ...] = ()
         self.alone = False
-        """The numbers have the whole window: they may be larger than the three metres need."""
+        """The numbers have the whole window: labels and notes are larger too."""
         self._scale = 1.0
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
 
@@ -54,14 +55,12 @@ class GlancePanel(QWidget):
             painter.end()
             return
         main, small = self._split()
-        weights = [_BAR_WEIGHT if n.bar is not None else 1.0 for n in main]
-        total = sum(weights) + (_SMALL_WEIGHT if small else 0.0)
-        unit = self.height() / total
+        unit = self._unit()
         big = self._big(main, unit, self.width())
         top = 0.0
-        for item, weight in zip(main, weights, strict=True):
-            self._paint(painter, item, QRectF(0, top, self.width(), weight * unit), big)
-            top += weight * unit
+        for item in main:
+            self._paint(painter, item, QRectF(0, top, self.width(), _weight(item) * unit), big)
+            top += _weight(item) * unit
         half = self.width() / 2
         for number, item in enumerate(small):
             box = QRectF(number * half + (8 if number else 0), top, half - 8, _SMALL_WEIGHT * unit)
@@ -78,18 +77,26 @@ class GlancePanel(QWidget):
         return (36 if self.alone else 22) * self._scale
 
     def _big(self, numbers: list[GlanceNumber], height: float, width: float) -> float:
-        """Height in pixels of the big letters: that wanted at three metres, unless the rows are too small for it."""
-        one = QFontMetricsF(theme.font(100, bold=True))
-        wanted = 100 * (CAPITAL_MM / 25.4 * self.physicalDpiY()) / one.capHeight()
-        if self.alone:
-            wanted *= 1.8
-        lowest = (height - self._label() * 1.6) / 0.98
+        """Height in pixels of the big letters: as large as the lowest and the fullest row allow."""
+        one, small = QFontMetricsF(theme.font(100, bold=True)), QFontMetricsF(theme.font(100 * _DETAIL, narrow=True))
         widths = [
-            100 * width * 0.98 / (one.horizontalAdvance(n.value) + 0.6 * one.horizontalAdvance(n.detail) + 20)
+            100 * width * 0.99 / (one.horizontalAdvance(n.value) + small.horizontalAdvance(n.detail) + _GAP * 100)
             for n in numbers
-            if len(n.value) <= 8
+            if not n.sentence
         ]
-        return max(12.0, min(wanted, lowest, *widths))
+        # Digits have no descenders: the letters may be taller than the room by as much.
+        return max(12.0, min(1.18 * (height - self._label() * 1.6), *widths, 1000.0))
+
+    @property
+    def capital_pixels(self) -> float:
+        """Height of a capital of the doses as painted."""
+        main, _ = self._split()
+        return QFontMetricsF(theme.font(self._big(main, self._unit(), self.width()), bold=True)).capHeight()
+
+    def _unit(self) -> float:
+        """Height in pixels of a plain row."""
+        main, small = self._split()
+        return self.height() / (sum(_weight(n) for n in main) + (_SMALL_WEIGHT if small else 0.0))
 
     def _paint(self, painter: QPainter, item: GlanceNumber, box: QRectF, big: float) -> None:
         label = self._label()
@@ -108,7 +115,7 @@ class GlancePanel(QWidget):
         used = left + QFontMetricsF(painter.font()).horizontalAdvance(item.label) + label * 0.6
         body = QRectF(box.left(), box.top() + label * 1.55, box.width(), box.height() - label * 1.6)
         painter.setPen(tone if item.state.tone is not Tone.NORMAL else theme.colour(Tone.MUTED))
-        if len(item.value) > 4:
+        if item.sentence:
             # A fraction that failed: the sentence that says why takes the place of a number.
             painter.setFont(theme.font(label, bold=True))
             painter.drawText(body, int(Qt.TextFlag.TextWordWrap), f"{item.value}: {item.note}")
@@ -131,12 +138,17 @@ class GlancePanel(QWidget):
         painter.setFont(letters)
         painter.setPen(theme.colour(tone) if tone in (Tone.CAUTION, Tone.ALERT) else QColor(theme.TEXT))
         painter.drawText(int(box.left()), int(base), item.value)
-        painter.setFont(theme.font(big * 0.6))
+        painter.setFont(theme.font(big * _DETAIL, narrow=True))
         painter.setPen(QColor(theme.TEXT))
-        painter.drawText(int(box.left() + metrics.horizontalAdvance(item.value) + big * 0.18), int(base), item.detail)
+        painter.drawText(int(box.left() + metrics.horizontalAdvance(item.value) + big * _GAP), int(base), item.detail)
         if item.bar is not None:
             bar = QRectF(box.left(), base + big * 0.2, box.width(), max(6.0, box.height() * 0.13))
             _paint_bar(painter, item.bar, bar, theme.colour(tone))
+
+
+def _weight(item: GlanceNumber) -> float:
+    """Height of a row, in plain rows."""
+    return _BAR_WEIGHT if item.bar is not None else 1.0
 
 
 def _write_fitting(painter: QPainter, text: str, box: QRectF, pixels: float, *, right: bool) -> None:

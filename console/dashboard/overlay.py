@@ -27,7 +27,8 @@ def help_words() -> str:
     signs = "✓ done or in order &nbsp; ● in progress &nbsp; ○ to come &nbsp; ! attention &nbsp; ✕ failed &nbsp; ▨ stale"
     return (
         f"<h2>Holmia</h2><table cellspacing='5'>{rows}</table><p>{signs}</p>"
-        f"<p>± is one standard uncertainty (k = 1); ≥ is a lower bound; — is not evaluable.</p><p><b>{DISCLAIMER}</b></p>"
+        f"<p>± is one standard uncertainty (k = 1); ≥ is a lower bound; — is not evaluable.</p>"
+        f"<p><b>{DISCLAIMER}</b></p>"
     )
 
 

@@ -71,7 +71,7 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
         watermark: str,
         stale: bool,
     ) -> None:
-        """Show a plane; None empties the view. Only the crosshair is drawn anew where the plane is the one already shown."""
+        """Show a plane; None empties the view. Of the plane already shown only the crosshair is moved."""
         for line, place in zip(self.cross, crosshair_mm, strict=True):
             line.setPos(place)
         state = (plane, legend, watermark, stale, self.scale_factor)
@@ -229,7 +229,7 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
             painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
 
     def _free(self, lines: Lines, size: QSizeF, taken: list[QRectF]) -> QRectF | None:
-        """Return the first place right, left, above or below the line that covers no other name; None if there is none."""
+        """Return the first place beside the line that covers no other name; None if there is none."""
         room = QRectF(self.viewport().rect())
         wide, tall, gap = size.width(), size.height(), 3.0
         offsets = ((gap, -tall / 2), (-gap - wide, -tall / 2), (-wide / 2, -gap - tall), (-wide / 2, gap))

@@ -35,8 +35,8 @@ PLANE_NAMES = tuple(_CONVENTIONS)
 class PlaneGeometry:
     """How one plane is cut from a grid and turned for display.
 
-    ``normal_axis``, ``right_axis`` and ``down_axis`` are array axes (0 slice, 1 row, 2 column); a flipped axis runs against
-    its index on the display. ``spacing_mm`` is (horizontal, vertical).
+    ``normal_axis``, ``right_axis`` and ``down_axis`` are array axes (0 slice, 1 row, 2 column); a flipped axis
+    runs against its index on the display. ``spacing_mm`` is (horizontal, vertical).
     """
 
     name: str
@@ -96,7 +96,7 @@ def direction_letters(direction_lps: FloatArray) -> str:
 
 @lru_cache(maxsize=16)
 def plane_geometries(grid: Grid) -> tuple[PlaneGeometry, ...]:
-    """Axial, coronal and sagittal of a grid, each by the voxel axes that lie nearest to it, however the grid was acquired."""
+    """Axial, coronal and sagittal of a grid however it was acquired: each by the voxel axes nearest to it."""
     directions = grid.affine_lps_mm[:3, :3] / np.linalg.norm(grid.affine_lps_mm[:3, :3], axis=0)
     # axis_of[k]: the array axis that runs most nearly along patient axis k; the best of the six assignments.
     axis_of = max(permutations(range(3)), key=lambda order: sum(abs(directions[k, order[k]]) for k in range(3)))
@@ -132,8 +132,8 @@ def contour_lines(
 ) -> list[tuple[FloatArray, FloatArray, NDArray[np.bool_]]]:
     """Lines of equal value in a plane, one (x mm, y mm, connect) per level.
 
-    `plane` is (row, column) with its values at the voxels' centres; NaN voxels are left out, so lines end there. Lines of one level
-    are concatenated; ``connect`` is False at the last point of each.
+    `plane` is (row, column) with its values at the voxels' centres; NaN voxels are left out, so lines end there.
+    Lines of one level are concatenated; ``connect`` is False at the last point of each.
     """
     columns, rows = plane.shape[1], plane.shape[0]
     empty = (np.empty(0), np.empty(0), np.empty(0, dtype=bool))

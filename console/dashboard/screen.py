@@ -77,7 +77,7 @@ def build_screen(
     now
         The time on the wall, or in replay that of the recording; None: no age is shown.
     maps_settings_sha256
-        Hash of the settings that made the maps on the screen, where it is known: another one than the snapshot's makes them stale.
+        Hash of the settings that made the maps on the screen, where known; another than the snapshot's: stale.
     status
         What the shell knows of the machine (listener, disk), one short sentence each.
     """
@@ -102,8 +102,8 @@ def build_screen(
         legend=legend,
         layers=LayersOn(wash=view.wash, isodose=view.isodose, volumes=view.volumes),
         probe=probe_words(snapshot, view, images),
-        glance_title=_glance_title(shown, badge),
-        glance=build_glance(snapshot, shown),
+        glance_title=_glance_title(images, badge),
+        glance=build_glance(snapshot, shown, last_good=images),
         trend=build_trend(snapshot, shown),
         volumes=volumes_table(snapshot, shown),
         alarms=alarms_table(snapshot, now),
@@ -136,8 +136,8 @@ def build_badge(
 ) -> Badge:
     """Which result the images show and why it may no longer stand for the patient (hazard 4).
 
-    The sentence starts with ``STALE`` after a newer injection, while a newer series arrives, after a change of settings and past the
-    age limit.
+    It starts with ``STALE`` after a newer injection, while a newer series arrives, after a change of settings and
+    past the age limit.
     """
     if result is None:
         return Badge(text="no dose yet", state=State(sign="○", word="no dose yet", tone=Tone.MUTED))
@@ -178,13 +178,16 @@ def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | N
     return ""
 
 
-def build_glance(snapshot: Snapshot, shown: FractionResult | None) -> tuple[GlanceNumber, ...]:
-    """The numbers for three metres: tumours (flagged first), healthy liver against its limit, recovery, registration."""
+def build_glance(
+    snapshot: Snapshot, shown: FractionResult | None, *, last_good: FractionResult | None = None
+) -> tuple[GlanceNumber, ...]:
+    """The numbers for three metres: tumours, healthy liver against its limit, recovery, registration."""
     if shown is None:
         return ()
     if shown.status is FractionStatus.FAILED:
-        state = State(sign="✕", word="failed", tone=Tone.ALERT)
-        return (GlanceNumber(label=shown.label, value="FAILED", detail="", note=shown.error or "", state=state),)
+        # What was known before stays readable, under a title that calls it stale.
+        earlier = last_good if last_good is not None and last_good.status is not FractionStatus.FAILED else None
+        return (_failed(shown), *build_glance(snapshot, earlier))
     indices = series_indices(snapshot)
     tumours = [s for s in shown.volumes.values() if s.role is Role.TUMOUR]
     # More than fit: the flagged ones first. The order on the screen never changes: a number keeps its place.
@@ -196,12 +199,18 @@ def build_glance(snapshot: Snapshot, shown: FractionResult | None) -> tuple[Glan
     return tuple(numbers)
 
 
+def _failed(result: FractionResult) -> GlanceNumber:
+    state = State(sign="✕", word="failed", tone=Tone.ALERT)
+    note = result.error or "cause unknown"
+    return GlanceNumber(label=f"✕ {result.label}", value="FAILED", detail="", note=note, state=state, sentence=True)
+
+
 def _glance_title(shown: FractionResult | None, badge: Badge) -> Cell:
     """Which fraction the big numbers belong to, and whether it is still the patient's state."""
     if shown is None:
         return Cell(text="AT A GLANCE")
     if badge.stale:
-        return Cell(text=f"{badge.state.text} · after {shown.label} · k = 1", tone=Tone.CAUTION)
+        return Cell(text=f"{badge.state.text} · after {shown.label} · ± k = 1", tone=Tone.CAUTION)
     return Cell(text=f"after {shown.label} · ± one standard uncertainty", tone=Tone.MUTED)
 
 

@@ -1,4 +1,4 @@
-"""The images of the screen: cuts, wash, isodose lines, outlines, and what lies under the crosshair. No dose is computed."""
+"""The images of the screen: cuts, wash, isodose lines, outlines, what lies under the crosshair. No dose is computed."""
 
 from __future__ import annotations
 

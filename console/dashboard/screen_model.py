@@ -127,6 +127,8 @@ class GlanceNumber:
     series: int | None = None
     dose: bool = True
     """False for what says how far to trust the doses: recovery, registration."""
+    sentence: bool = False
+    """There is no number: the note says why, in its place."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -264,7 +264,7 @@ def recovery_words(result: FractionResult) -> str:
 
 
 def registration_words(registration: Registration | None) -> str:
-    """``1.2 mm, 0.3°, similarity 0.97 · ok``: how far the patient lay from the reference and how the match was judged."""
+    """``1.2 mm, 0.3°, similarity 0.97 · ok``: how far from the reference the patient lay, and the verdict."""
     if registration is None:
         return formatting.NOT_KNOWN
     if registration.status is RegistrationStatus.NOT_NEEDED:

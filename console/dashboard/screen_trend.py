@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.dashboard import formatting
 from console.dashboard.screen_model import Cell, Tone, TrendScreen, TrendSeries
 from console.snapshot import Snapshot
-from quantify.model import FractionResult, Role, TrendPoint, TrendStatus, VolumeStatistics, VolumeStatus
+from quantify.model import FractionResult, FractionStatus, Role, TrendPoint, TrendStatus, VolumeStatistics, VolumeStatus
 
 HEALTHY_LIVER_SERIES = 0
 # Where the dose axis ends while there is nothing on it.
@@ -14,7 +14,7 @@ _PLOTTED = (Role.TUMOUR, Role.HEALTHY_LIVER)
 
 
 def series_indices(snapshot: Snapshot) -> dict[str, int]:
-    """Number of every plotted volume: 0 is the healthy liver, tumours count from 1. It does not change between fractions."""
+    """Number of every plotted volume: 0 is the healthy liver, tumours count from 1. It never changes."""
     names: dict[str, int] = {}
     roles = [(v.name, v.role) for v in snapshot.volumes]
     roles += [(s.name, s.role) for result in snapshot.results for s in result.volumes.values()]
@@ -173,6 +173,8 @@ def _heights(series: TrendSeries) -> list[float]:
 
 
 def _findings(result: FractionResult) -> tuple[Cell, ...]:
+    if result.status is FractionStatus.FAILED:
+        return (Cell(text=f"✕ {result.label} failed: nothing to hold against the line", tone=Tone.ALERT, bold=True),)
     flagged = [point for point in result.trend.values() if point.flagged]
     if flagged:
         return tuple(

@@ -51,6 +51,8 @@ class TrendPanel(QWidget):
         self.findings.setWordWrap(True)
         self.findings.setTextFormat(Qt.TextFormat.PlainText)
         self.findings.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding)
+        # Only when the plot itself has its new size do pixels and values match.
+        self.plot.getPlotItem().getViewBox().sigResized.connect(self._refit)
         self._items: list[_Items] = []
         self._planned: list[pg.InfiniteLine] = []
         self._scale = 1.0
@@ -102,7 +104,7 @@ class TrendPanel(QWidget):
         self.findings.setText("\n".join(words))
         theme.restyle(self.findings, f"QLabel#finding {{ color: {theme.TONES[tone]}; }}")
 
-    def resizeEvent(self, event: object) -> None:  # noqa: N802
+    def _refit(self, *_: object) -> None:
         """Place the names anew: their distance is one of pixels."""
         if self._drawn is not None:
             self._set_range(self._drawn)
@@ -205,17 +207,24 @@ class TrendPanel(QWidget):
         """Names at the right of the last points, pushed apart where they would cover one another."""
         box = self.plot.getPlotItem().getViewBox()
         step = 19 * self._scale
-        order = sorted(range(len(trend.series)), key=lambda n: trend.series[n].dose_gy[-1])
+        order = sorted(range(len(trend.series)), key=lambda n: _name_at(trend.series[n])[1])
         below: float | None = None
         for number in order:
             series, item = trend.series[number], self._items[number].name
             text = f"! {series.label}" if series.flagged else series.label
             item.setText(text, color=theme.series_colour(series.index))
             item.setFont(theme.font(14 * self._scale, bold=True))
-            at = box.mapViewToDevice(QPointF(series.x_mbq[-1], series.dose_gy[-1]))
+            at = box.mapViewToDevice(QPointF(*_name_at(series)))
             if at is None:
                 continue
             y = at.y() if below is None else min(at.y(), below - step)
             below = y
             place = box.mapDeviceToView(QPointF(at.x() + 20 * self._scale, y))
             item.setPos(place)
+
+
+def _name_at(series: TrendSeries) -> tuple[float, float]:
+    """Where a volume's name stands: at its last point, or at the end of its line where that reaches further."""
+    point = (series.x_mbq[-1], series.dose_gy[-1])
+    end = series.dashed[1] if series.dashed is not None else point
+    return end if end[0] > point[0] else point

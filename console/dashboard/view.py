@@ -19,7 +19,7 @@ class Layer(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ViewState:
-    """The chosen voxel (slice, row, column; None: the middle of the first tumour), fraction (None: latest) and layers."""
+    """The chosen voxel (slice, row, column; None: the first tumour's middle), fraction (None: latest), layers."""
 
     voxel: tuple[int, int, int] | None = None
     selected: tuple[str, int] | None = None
@@ -67,7 +67,7 @@ Action = PlaceCrosshair | SelectFraction | ToggleLayer | AcknowledgeAlarms | Tak
 
 
 def change_view(view: ViewState, action: Action, snapshot: Snapshot) -> ViewState:
-    """Return the view after an action; actions that are not about the view, or ask for what there is not, change nothing."""
+    """Return the view after an action; one that asks for what is not there changes nothing."""
     if isinstance(action, PlaceCrosshair):
         grid = reference_grid(snapshot)
         return view if grid is None else replace(view, voxel=inside(action.voxel, grid))

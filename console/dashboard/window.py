@@ -13,7 +13,7 @@ from console.dashboard.glance_panel import GlancePanel
 from console.dashboard.header_panel import GuidePanel, HeaderPanel
 from console.dashboard.image_panel import ImagePanel
 from console.dashboard.overlay import HelpOverlay
-from console.dashboard.screen_model import DISCLAIMER, Cell, Screen
+from console.dashboard.screen_model import DISCLAIMER, Cell, Screen, Tone
 from console.dashboard.table_panel import Panel, TableView
 from console.dashboard.trend_panel import TrendPanel
 from console.dashboard.view import (
@@ -85,6 +85,9 @@ class DashboardWindow(QMainWindow):
         self.alarms.draw(screen.alarms)
         self.alarms_frame.title.setText(f"ALARMS  {screen.alarm_summary.text}")
         theme.restyle(self.alarms_frame.title, f"color: {theme.TONES[screen.alarm_summary.tone]};")
+        grave = screen.alarm_summary.tone is Tone.ALERT
+        rim = f"QFrame#panel {{ border: 3px solid {theme.TONES[Tone.ALERT]}; }}" if grave else ""
+        theme.restyle(self.alarms_frame, rim)
         self.events.draw(screen.events)
         self._draw_status(screen.status)
         self._draw_frame(screen.header.mode)
@@ -162,7 +165,7 @@ class DashboardWindow(QMainWindow):
         for panel in (*panels, *tables):
             panel.set_scale(scale)
         self.left.setFixedWidth(round(360 * scale))
-        self.glance_frame.setFixedWidth(round(440 * scale))
+        self.glance_frame.setFixedWidth(round(464 * scale))
         self.bottom.setFixedHeight(round(306 * scale))
         if self.screen_drawn is not None:
             self.guide.draw(self.screen_drawn.guide)
@@ -217,7 +220,7 @@ class DashboardWindow(QMainWindow):
             self.glance_frame.setMinimumWidth(0)
             self.glance_frame.setMaximumWidth(16_777_215)
         else:
-            self.glance_frame.setFixedWidth(round(440 * self._scale))
+            self.glance_frame.setFixedWidth(round(464 * self._scale))
 
     def _acknowledge(self) -> None:
         if self.screen_drawn is not None and self.screen_drawn.unacknowledged:

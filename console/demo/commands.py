@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,21 @@ from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, say
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 _POSITIONS = {1: ("RHA",), 2: ("RHA", "LHA")}
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for what it leaves.", file_okay=False)] = Path("demo-output"),
+    speed: Annotated[float, typer.Option(help="How much faster the scanner sends.", min=0.1)] = 1.0,
+    headless: Annotated[bool, typer.Option("--headless", help="Draw the window off screen.")] = False,
+) -> int:
+    """Listener, simulated scanner and console on this machine, on a phantom treatment with known truth."""
+    hidden = headless or not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if hidden:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    from console.demo.demonstration import run_demo
+
+    return run_demo(out=out, speed=speed, headless=hidden)
 
 
 @app.command()

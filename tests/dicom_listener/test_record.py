@@ -243,8 +243,18 @@ def test_the_chain_cannot_fork(tmp_path):
         ("UPDATE object SET bytes = CAST(replace(bytes, 'object 3', 'object X') AS BLOB) WHERE bytes = " + OBJECT, 3),
         ("DELETE FROM object WHERE bytes = " + OBJECT, 3),
     ],
-    ids=["payload", "spaces", "actor", "time", "object_swapped", "time_unreadable"]
-    + ["row_gone", "tail_gone", "object_altered", "object_gone"],
+    ids=[
+        "payload",
+        "spaces",
+        "actor",
+        "time",
+        "object_swapped",
+        "time_unreadable",
+        "row_gone",
+        "tail_gone",
+        "object_altered",
+        "object_gone",
+    ],
 )
 def test_what_was_altered_or_removed_is_found_and_the_last_sound_event_named(tmp_path, statement, last_sound):
     path = tampered(filled(tmp_path / "a.holmia"), statement)

@@ -339,7 +339,7 @@ def _reference(anatomy: Anatomy) -> EchoSeries:
 def treatment(
     results: int = 4, *, given: int | None = None, arriving: int | None = None, images: bool = True
 ) -> Snapshot:
-    """A treatment with `results` fractions quantified, `given` injected, and `arriving` images of the next series here."""
+    """A treatment with `results` fractions quantified, `given` injected, `arriving` images of the next series here."""
     grid = axial_grid()
     anatomy, volumes, shapes = phantom(grid)
     given = results if given is None else given

@@ -1,0 +1,43 @@
+"""What the console itself sees of its machine: is a listener at work on the file, is there room on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from dicom_listener.locks import FileLock
+from quantify.model import Alarm, Priority
+
+MINIMUM_FREE_MB = 500.0
+
+
+def machine_status(path: Path) -> Sequence[str]:
+    """One short sentence each for the status line: listener, disk."""
+    listener = "listener running" if FileLock.is_held(path, "listener") else "LISTENER DOWN: no images can arrive"
+    return listener, f"{_free_mb(path) / 1000:.0f} GB free"
+
+
+def machine_alarms(path: Path, moment: datetime) -> tuple[Alarm, ...]:
+    """High alarms (hazards.md): nothing listens for images, or there is no room to store them."""
+    found = []
+    if not FileLock.is_held(path, "listener"):
+        found.append(("listener_down", "The listener is not running: no images can arrive. Start it again."))
+    if _free_mb(path) < MINIMUM_FREE_MB:
+        found.append(("disk_full", f"Less than {MINIMUM_FREE_MB:.0f} MB are free: images will be refused. Make room."))
+    return tuple(
+        Alarm(
+            id=hashlib.sha256(kind.encode()).hexdigest()[:16],
+            priority=Priority.HIGH,
+            kind=kind,
+            text=text,
+            raised_at=moment,
+        )
+        for kind, text in found
+    )
+
+
+def _free_mb(path: Path) -> float:
+    return shutil.disk_usage(path.parent).free / 1e6

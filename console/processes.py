@@ -1,0 +1,63 @@
+"""The listener as a process of its own: it survives the console, and the console survives it (design §1)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dicom_listener.locks import FileLock
+
+_STOP_TIMEOUT_S = 20.0
+
+
+class ProcessError(Exception):
+    """A process that Holmia started has ended instead of working; the text is what it said."""
+
+
+def holmia_command(*arguments: str) -> list[str]:
+    """Command line of another Holmia process with this interpreter."""
+    return [sys.executable, "-m", "console", *arguments]
+
+
+@contextlib.contextmanager
+def started_listener(arguments: Sequence[str]) -> Iterator[int]:
+    """Run ``holmia listen`` with `arguments` and yield the port it is bound to; stop it at the end.
+
+    Raises
+    ------
+    ProcessError
+        With the listener's own sentence if it does not come up.
+    """
+    process = subprocess.Popen(
+        holmia_command("listen", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        line = process.stdout.readline() if process.stdout is not None else ""
+        if not line:
+            _, said = process.communicate()
+            raise ProcessError(f"The listener did not start: {said.strip() or 'it gave no reason'}")
+        yield int(json.loads(line)["port"])
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_STOP_TIMEOUT_S)
+        if process.poll() is None:  # it finishes what it acknowledged; longer than this it hangs
+            process.kill()
+            process.communicate()
+
+
+@contextlib.contextmanager
+def listener_process(file: Path, *, plan: Path | None, site: Path | None, port: int | None) -> Iterator[int | None]:
+    """The listener of a console: started when a plan is given and none holds the file yet; yields its port or None."""
+    if plan is None or FileLock.is_held(file, "listener"):
+        yield None
+        return
+    arguments = [str(file), "--plan", str(plan)]
+    arguments += ["--site", str(site)] if site is not None else []
+    arguments += ["--port", str(port)] if port is not None else []
+    with started_listener(arguments) as bound:
+        yield bound
