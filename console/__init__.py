@@ -1,0 +1,1 @@
+"""Holmia's console: treatment, engine, outputs, dashboard and command line."""

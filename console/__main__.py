@@ -1,4 +1,4 @@
-"""The command ``holmia``: joins the commands of `console.cli` and `console.demo` and turns every error into a sentence."""
+"""The command ``holmia``: joins the commands of `console.cli` and `console.demo`."""
 
 from __future__ import annotations
 

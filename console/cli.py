@@ -126,9 +126,8 @@ def watch(
     if stop() and not latest.complete:
         return EXIT_DONE
     if until_complete and not latest.complete:
-        say(
-            f"Timed out after {timeout:g} s: {len(latest.results)} of {len(latest.injections)} injections have a result."
-        )
+        done, planned = len(latest.results), len(latest.injections)
+        say(f"Timed out after {timeout:g} s: {done} of {planned} injections have a result.")
         return EXIT_PARTLY
     return _status_of(latest) if until_complete else EXIT_DONE
 

@@ -1,7 +1,7 @@
 """The engine: events in, results out. One path for live, replay, import and what-if; it reads no clock and no file.
 
-Everything computed is a pure function of the events, the settings and the version; what is kept between calls is a cache
-keyed by content, so neither the pace of the events nor the moment of asking can change a result.
+Everything computed is a pure function of the events, the settings and the version; what is kept between calls is a
+cache keyed by content, so neither the pace of the events nor the moment of asking can change a result.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from config.settings import QuantificationSettings, Settings, settings_sha256
 from console.alarms import find_alarms
 from console.snapshot import Anatomy, Binding, RaisedAlarm, Snapshot
 from console.structures import TreatmentVolumes, disjoint_occupancies, treatment_volumes
-from console.treatment import Key, Treatment, bind, fold, injections, isotope_of
+from console.treatment import Treatment, bind, fold, injections, isotope_of
 from dicom_listener.assembly import Assembly
 from dicom_listener.decode import decode
 from dicom_listener.events import Event, Kind
@@ -179,8 +179,8 @@ class Engine:
     def _lock_reference(self) -> None:
         """Once a complete fraction stands against a reference, nothing replaces it.
 
-        Asked when an association or a series ends, not at every image: that is when a series is complete at the latest, and it
-        does not depend on how events are batched.
+        Asked when an association or a series ends, not at every image: that is when a series is complete at the
+        latest, and it does not depend on how events are batched.
         """
         if self._treatment.reference_key is not None:
             return
@@ -253,7 +253,9 @@ class Engine:
             fractions,
             known=self._evaluated if basis == self._basis else (),
             volumes=prepared,
-            physics=Physics(isotope=isotope_of(settings), relaxivity_per_s_per_mg_ml=_relaxivity(plan), settings=settings),
+            physics=Physics(
+                isotope=isotope_of(settings), relaxivity_per_s_per_mg_ml=_relaxivity(plan), settings=settings
+            ),
             feeds={name: p.volumes for name, p in plan.positions.items() if p.volumes is not None},
         )
         self._basis = basis
@@ -338,9 +340,7 @@ class Engine:
                 registration=registration,
                 occupancies=disjoint_occupancies(latest, plan, lies) if self._volumes.all else None,
             )
-            r2star, holmium = holmium_map(
-                aligned, reference=reference, relaxivity=_relaxivity(plan), settings=settings
-            )
+            r2star, holmium = holmium_map(aligned, reference=reference, relaxivity=_relaxivity(plan), settings=settings)
             maps = _SeriesMaps(registration=registration, r2star=r2star, holmium=holmium, shares=aligned.shares)
         self._cache.maps[key] = maps
         return maps
@@ -387,7 +387,7 @@ class Engine:
     def _anatomy_on(
         self, reference: EchoSeries, bindings: Sequence[Binding], by_key: Mapping[str, SeriesState]
     ) -> Anatomy:
-        """The series that the structures were drawn on, resampled to the reference grid; else the reference's first echo."""
+        """The series that the structures were drawn on, on the reference grid; else the reference's first echo."""
         states = [by_key[b.series_key] for b in bindings if b.role == "anatomy"]
         usable = [
             s

@@ -85,7 +85,7 @@ def run_app(app: typer.Typer) -> None:
         name = f" ({error.filename})" if error.filename else ""
         say(f"The operating system refused: {error.strerror or error}{name}.")
         status = EXIT_PARTLY
-    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, and where the details are
+    except Exception as error:
         say(f"An internal error stopped the command: {type(error).__name__}: {error}. Set HOLMIA_DEBUG=1 to see where.")
         import os
 

@@ -27,7 +27,7 @@ class TreatmentVolumes:
 
 
 def treatment_volumes(structures: StructureSet | None, plan: TreatmentPlan, grid: Grid) -> TreatmentVolumes:
-    """Rasterise the plan's structures on `grid`; a structure that is missing or faulty is left out with its sentence."""
+    """Rasterise the plan's structures on `grid`; one that is missing or faulty is left out with its sentence."""
     if structures is None or plan.structures is None:
         return TreatmentVolumes()
     if structures.frame_of_reference_uid and grid.frame_of_reference_uid != structures.frame_of_reference_uid:

@@ -50,7 +50,8 @@ class Treatment:
 def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | None = None) -> Treatment:
     """The treatment after one more event. Events that only images, listeners or screens care about change nothing.
 
-    `overrides` (dotted plan keys, from ``--set``) are laid over every plan that is loaded: what-if leaves the file alone.
+    `overrides` (dotted plan keys, from ``--set``) are laid over every plan that is loaded: what-if leaves the file
+    alone.
     """
     payload = event.payload
     match event.kind:
@@ -94,7 +95,7 @@ def isotope_of(settings: QuantificationSettings) -> Isotope:
 
 
 def injections(treatment: Treatment) -> tuple[Injection, ...]:
-    """All injections as planned and revised: those that happened in order of time, then the planned ones in plan order."""
+    """All injections as planned and revised: those that happened by time, then the planned ones in plan order."""
     plan, settings = treatment.plan, treatment.quantification
     if plan is None or settings is None:
         return ()
@@ -188,9 +189,9 @@ def _residual_share(key: Key, time: datetime, treatment: Treatment, isotope: Iso
 def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: frozenset[str]) -> tuple[Binding, ...]:
     """What every series is to the treatment (design §7): reference, fraction, anatomy, or why not.
 
-    `structures_on` are the UIDs of the series that the structures were drawn on. The last complete multi-echo gradient echo
-    before the first injection is the reference until a fraction has been held against one; the complete series after
-    injection k and before injection k+1 is fraction k; of two in one window the last is used.
+    `structures_on` are the UIDs of the series that the structures were drawn on. The last complete multi-echo
+    gradient echo before the first injection is the reference until a fraction has been held against one; the complete
+    series after injection k and before injection k+1 is fraction k; of two in one window the last is used.
     """
     happened = [i for i in injections(treatment) if i.time is not None]
     usable = [s for s in states if s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None]
@@ -283,8 +284,8 @@ def _calibration_fault(state: SeriesState, treatment: Treatment) -> str | None:
         return None
     if abs(state.field_strength_t - plan.calibration.field_t) > 0.05 * plan.calibration.field_t:
         return (
-            f"acquired at {state.field_strength_t:g} T but the relaxivity was calibrated at {plan.calibration.field_t:g} T; "
-            "give the calibration of this scanner"
+            f"acquired at {state.field_strength_t:g} T but the relaxivity was calibrated at "
+            f"{plan.calibration.field_t:g} T; give the calibration of this scanner"
         )
     return None
 

@@ -1,0 +1,1 @@
+"""What arrives over DICOM: the treatment file, the listener, decoding, assembly."""

@@ -66,7 +66,7 @@ def net_activity(
 
 @dataclass(frozen=True, kw_only=True)
 class Increment:
-    """What was injected between two successive images: activities [MBq] and specific activities [MBq/mg] at injection."""
+    """What was injected between two images: activities [MBq] and specific activities [MBq/mg] at injection."""
 
     activities_mbq: tuple[float, ...]
     specific_activities_mbq_per_mg: tuple[float, ...]
@@ -95,17 +95,17 @@ def nothing_injected(shape: tuple[int, ...]) -> Accumulated:
 def accumulate(before: Accumulated, mass_mg_per_ml: Array, increment: Increment) -> tuple[Accumulated, Array]:
     """Activity concentration after one more image, each microgram counted at its own time of injection.
 
-    MRI sees mass: with m_k the cumulative map of image k, A_k = A_{k−1} + (m_k − m_{k−1})·SA_k. A voxel that could not be
-    evaluated in between takes, for an increment that spans several injections, their mean specific activity (total
-    activity over total mass).
+    MRI sees mass: with m_k the cumulative map of image k, A_k = A_{k−1} + (m_k − m_{k−1})·SA_k. A voxel that could
+    not be evaluated in between takes, for an increment that spans several injections, their mean specific activity
+    (total activity over total mass).
 
     Parameters
     ----------
     before
         From `nothing_injected` or the call before.
     mass_mg_per_ml
-        Cumulative microsphere mass concentration [mg/mL], float32; NaN where not evaluable. Negative values are noise about
-        zero and are kept.
+        Cumulative microsphere mass concentration [mg/mL], float32; NaN where not evaluable. Negative values are noise
+        about zero and are kept.
     increment
         What was injected before this image and after the one before it.
 

@@ -1,4 +1,4 @@
-"""Holmium microspheres per voxel from the change of R2* against the reference, with a reason for every voxel left out."""
+"""Holmium microspheres per voxel from the change of R2*, with a reason for every voxel left out."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class FittedSeries:
 class AlignedSeries:
     """A fraction's fit resampled to the reference grid; arrays float32, NaN where nothing could be sampled.
 
-    ``first_echo`` and ``second_echo`` are the measured signals, needed for lower bounds; ``coverage`` is the share of a voxel inside
-    the series' field of view; ``poor_fit`` the share of it that lies on poorly fitted voxels.
+    ``first_echo`` and ``second_echo`` are the measured signals, needed for lower bounds; ``coverage`` is the share of
+    a voxel inside the series' field of view; ``poor_fit`` the share of it that lies on poorly fitted voxels.
     """
 
     r2star_per_s: Array
@@ -110,8 +110,8 @@ def align(
 ) -> AlignedSeries:
     """Bring a fraction's fit to the reference grid through its registration.
 
-    `occupancies` of disjoint volumes on the fraction's own `registered_grid` tell which share of each voxel's signal is whose;
-    brought through the same interpolation as R2*, they hold for what the interpolation smears too.
+    `occupancies` of disjoint volumes on the fraction's own `registered_grid` tell which share of each voxel's signal
+    is whose; brought through the same interpolation as R2*, they hold for what the interpolation smears too.
     """
     where = np.isfinite(reference.fit.r2star_per_s)
     sample = sampler(
@@ -123,7 +123,9 @@ def align(
     fit = fitted.fit
     nan = np.float32(np.nan)
     shares = (
-        signal_shares(s0=fit.s0, usable=fitted.usable, volumes=occupancies, grid=fitted.series.grid) if occupancies else {}
+        signal_shares(s0=fit.s0, usable=fitted.usable, volumes=occupancies, grid=fitted.series.grid)
+        if occupancies
+        else {}
     )
     return AlignedSeries(
         r2star_per_s=sample.sample(np.where(fitted.usable, fit.r2star_per_s, nan)),
@@ -155,8 +157,8 @@ def lower_bound_r2star_per_s(
 ) -> FloatArray:
     """Smallest R2* [s⁻¹] that explains a signal at the noise floor: from S₀ to echo 1, or from echo 1 to echo 2.
 
-    ``floor`` is the level that a signal must exceed to be seen. Where the first echo itself is under the floor it counts
-    as the floor: the true signal is not above it, so the true R2* is not below the bound.
+    ``floor`` is the level that a signal must exceed to be seen. Where the first echo itself is under the floor it
+    counts as the floor: the true signal is not above it, so the true R2* is not below the bound.
     """
     first = np.maximum(first_echo, floor).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -163,8 +163,7 @@ class Grid:
     @cached_property
     def index_from_lps(self) -> FloatArray:
         """4×4; LPS mm to (slice, row, column) index."""
-        inverse: FloatArray = np.linalg.inv(self.affine_lps_mm)
-        return inverse
+        return np.asarray(np.linalg.inv(self.affine_lps_mm), dtype=np.float64)
 
     def same_as(self, other: Grid, *, tolerance_mm: float = 0.01) -> bool:
         """Whether both grids place every voxel at the same point, within `tolerance_mm`."""
@@ -291,7 +290,7 @@ class Injection:
 class Registration:
     """Rigid transform that takes a point of the reference to the fraction's series, and how it was judged.
 
-    ``reference_to_series_lps_mm`` is 4×4 on LPS mm; translation is that of the grid's centre.
+    ``reference_to_series_lps_mm`` is 4×4 on LPS mm; translation is that of the registered region's centre.
     """
 
     status: RegistrationStatus

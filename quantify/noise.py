@@ -13,8 +13,8 @@ _MINIMUM_BACKGROUND_VOXELS = 500
 def noise_sigma(signal: Array, echo_times_s: tuple[float, ...]) -> float:
     """Standard deviation σ of one channel of the complex noise under a magnitude series, in units of `signal`.
 
-    Taken from the background, where a magnitude is Rayleigh distributed (σ = median/1.177), when the field of view holds
-    enough of it; else from the scatter of the decay in bright voxels.
+    Taken from the background, where a magnitude is Rayleigh distributed (σ = median/1.177), when the field of view
+    holds enough of it; else from the scatter of the decay in bright voxels.
 
     Parameters
     ----------

@@ -1,11 +1,12 @@
 """Partial volume: which share of a voxel's signal comes from which volume, and a volume's own dose from that.
 
-A voxel at the edge of a tumour shows a mixture: R2* is that of the signals in it, so a voxel half in lung, which gives no
-signal, is not diluted at all, while one half in healthy liver shows the mean of both. Averaged as it stands, such an edge
-costs a 40 mL tumour with 3 mm voxels about a tenth of its mean. With the share fⱼ of every tissue known from the contours
-and S₀, the edge voxel is solved for its own part, D_own = (D − Σ_{j≠own} fⱼ·Dⱼ)/f_own: the region-based voxelwise correction
-of emission tomography (Rousset 1998; Erlandsson 2012), with signal instead of volume as the weight. Maps stay as measured;
-only statistics of volumes are corrected, and the amount is reported beside them.
+A voxel at the edge of a tumour shows a mixture: R2* is that of the signals in it, so a voxel half in lung, which
+gives no signal, is not diluted at all, while one half in healthy liver shows the mean of both. Averaged as it stands,
+such an edge costs a 40 mL tumour with 3 mm voxels about a tenth of its mean. With the share fⱼ of every tissue known
+from the contours and S₀, the edge voxel is solved for its own part, D_own = (D − Σ_{j≠own} fⱼ·Dⱼ)/f_own: the
+region-based voxelwise correction of emission tomography (Rousset 1998; Erlandsson 2012), with signal instead of
+volume as the weight. Maps stay as measured; only statistics of volumes are corrected, and the amount is reported
+beside them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Mixture:
         return np.asarray(self.own >= _MOSTLY_OWN)
 
 
-def signal_shares(*, s0: Array, usable: NDArray[np.bool_], volumes: Mapping[str, Array], grid: Grid) -> dict[str, Array]:
+def signal_shares(
+    *, s0: Array, usable: NDArray[np.bool_], volumes: Mapping[str, Array], grid: Grid
+) -> dict[str, Array]:
     """Share of each voxel's signal that comes from each of several disjoint volumes, on the series' own grid.
 
     Parameters
@@ -56,8 +59,8 @@ def signal_shares(*, s0: Array, usable: NDArray[np.bool_], volumes: Mapping[str,
 
     Notes
     -----
-    A volume's own S₀ is a quadratic field through its pure voxels (coil sensitivity is smooth); a small volume takes the
-    field of all volumes together, scaled to its median.
+    A volume's own S₀ is a quadratic field through its pure voxels (coil sensitivity is smooth); a small volume takes
+    the field of all volumes together, scaled to its median.
     """
     together = np.clip(sum(volumes.values(), np.zeros(s0.shape, dtype=np.float32)), 0.0, 1.0)
     trusted = usable & np.isfinite(s0) & (s0 > 0)

@@ -111,8 +111,8 @@ def evaluate_treatment(
     feeds
         Names of the volumes that a position feeds; a position that is not listed feeds all.
     known
-        What an earlier call with the same volumes and physics returned: its leading fractions are taken over as far as they
-        are the same, so a treatment costs only its new fraction.
+        What an earlier call with the same volumes and physics returned: its leading fractions are taken over as far
+        as they are the same, so a treatment costs only its new fraction.
     """
     evaluated: list[Evaluated] = []
     for number, fraction in enumerate(fractions):
@@ -277,8 +277,8 @@ def volume_statistics(
 ) -> VolumeStatistics:
     """Cumulative dose statistics of one volume, with uncertainty, or the sentence that says why there are none.
 
-    Spread and D_x are withheld (None) while the mean's uncertainty exceeds ``d_x_maximum_u_pct``; everything is while less
-    than ``minimum_evaluable_fraction`` of the volume is evaluable.
+    Spread and D_x are withheld (None) while the mean's uncertainty exceeds ``d_x_maximum_u_pct``; everything is while
+    less than ``minimum_evaluable_fraction`` of the volume is evaluable.
     """
     volume, settings = interest.volume, physics.settings
     plain = distribution(maps.dose, volume)

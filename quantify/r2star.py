@@ -19,9 +19,9 @@ _R2STAR_RANGE_PER_S = (-100.0, 5000.0)
 class DecayFit:
     """Mono-exponential fit S(TE) = S₀·exp(−R2*·TE) of every voxel; all arrays float32 (slice, row, column).
 
-    ``r2star_per_s`` and ``s0`` are NaN where the first echo holds no signal. ``standard_error_per_s`` is from the Fisher
-    information (one standard deviation). ``residual`` is the root mean square of the residuals over N − 2, in signal units.
-    ``sigma`` is the noise of one channel in signal units.
+    ``r2star_per_s`` and ``s0`` are NaN where the first echo holds no signal. ``standard_error_per_s`` is from the
+    Fisher information (one standard deviation). ``residual`` is the root mean square of the residuals over N − 2, in
+    signal units. ``sigma`` is the noise of one channel in signal units.
     """
 
     r2star_per_s: Array
@@ -58,8 +58,8 @@ def fit_r2star(series: EchoSeries, *, method: str = "nonlinear", sigma: float | 
     Raises
     ------
     ValueError
-        For fewer than three echoes, times that are negative, equal or not ascending, an unknown method, or a signal that
-        is not finite.
+        For fewer than three echoes, times that are negative, equal or not ascending, an unknown method, or a signal
+        that is not finite.
     """
     times = np.asarray(series.echo_times_s, dtype=np.float64)
     if times.size < 3:
@@ -134,7 +134,8 @@ def _exponentials(r2star: FloatArray, times: FloatArray) -> FloatArray:
 def _sensitivity(basis: FloatArray, power: FloatArray, times: FloatArray) -> FloatArray:
     """∂(model)/∂R2* per unit S₀ (up to its sign), after projecting out the part that S₀ explains."""
     weighted = times[:, None] * basis
-    return weighted - basis * ((weighted * basis).sum(axis=0) / power)
+    projected: FloatArray = weighted - basis * ((weighted * basis).sum(axis=0) / power)
+    return projected
 
 
 def _gauss_newton(r2star: FloatArray, measured: FloatArray, times: FloatArray) -> FloatArray:

@@ -12,6 +12,8 @@ from quantify.resampling import sampler
 
 _SEED = 121_212
 _MINIMUM_VOXELS = 200
+_LEAST_GAIN = 5e-4
+"""Similarity that a motion must gain: noise alone changes it by about 1e-4, half a millimetre by more than 1e-3."""
 
 
 def register(
@@ -24,8 +26,8 @@ def register(
     """Find the rigid transform that takes reference points to the same tissue in `moving`, and judge it.
 
     The first echoes are compared (holmium has darkened them least) by Mattes mutual information, in the region's box
-    plus a margin, at half the in-plane resolution: 0.7 mm mean target error on known shifts. The similarity reported is the
-    correlation of the first echoes in that box after the registration.
+    plus a margin, at half the in-plane resolution: 0.7 mm mean target error on known shifts. The similarity reported
+    is the correlation of the first echoes in that box after the registration.
 
     Parameters
     ----------
@@ -40,7 +42,8 @@ def register(
     -------
     Registration
         ``failed``, with the sentence that says why, when it did not converge inside the gates: it is never replaced by
-        the identity. ``not_needed`` when `moving` is the reference itself. Translation is that of the region's centre.
+        the identity. ``not_needed`` when `moving` is the reference itself, or matches it as well where it lies as
+        after any motion found. Translation is that of the region's centre.
     """
     if moving is reference:
         return Registration(status=RegistrationStatus.NOT_NEEDED, similarity=1.0)
@@ -61,6 +64,18 @@ def register(
     translation = (matrix @ np.append(centre, 1.0))[:3] - centre
     rotation = np.degrees([transform.GetAngleX(), transform.GetAngleY(), transform.GetAngleZ()])
     similarity = _similarity(reference, moving, box, matrix)
+    as_it_lies = _similarity(reference, moving, box, np.eye(4))
+    if as_it_lies is not None and (similarity is None or similarity < as_it_lies + _LEAST_GAIN):
+        # An object without structure along an axis lets the optimiser drift; what does not match better is not moved.
+        return Registration(
+            status=RegistrationStatus.NOT_NEEDED
+            if as_it_lies >= settings.warning_similarity
+            else RegistrationStatus.FAILED,
+            similarity=as_it_lies,
+            message="the series already lies on the reference: no motion makes it match better"
+            if as_it_lies >= settings.warning_similarity
+            else f"similarity {as_it_lies:.2f}; no motion makes the images match.",
+        )
     return _judge(matrix, translation, rotation, similarity, settings)
 
 

@@ -41,8 +41,8 @@ class Distribution:
     def dose_received_by(self, percent: float) -> float:
         """D_x: what the hottest `percent` of the volume receives at least, i.e. the (100 − x)th percentile.
 
-        Voxel noise widens a distribution (SNR 40 moves the D70 of a uniform 20 Gy by −2 Gy), so the values are first drawn
-        towards their mean until their variance is the noise-corrected one.
+        Voxel noise widens a distribution (SNR 40 moves the D70 of a uniform 20 Gy by −2 Gy), so the values are first
+        drawn towards their mean until their variance is the noise-corrected one.
         """
         measured, noise = self._variances()
         shrink = np.sqrt(max(measured - noise, 0.0) / measured) if measured > 0 else 0.0
@@ -59,11 +59,11 @@ class Distribution:
 def distribution(values: ParametricMap, volume: Volume, mixed: Mixture | None = None) -> Distribution | None:
     """The evaluable voxels of a map inside a volume; None when there are none (or the volume is empty).
 
-    With `mixed` every voxel is solved for the volume's own part (`quantify.partial_volume`), and those that owe the volume
-    less than half of their signal leave their say to the others; without it values are taken as they stand.
+    With `mixed` every voxel is solved for the volume's own part (`quantify.partial_volume`), and those that owe the
+    volume less than half of their signal leave their say to the others; without it values are taken as they stand.
 
-    Lower bounds count as evaluable and keep their value: dropping them would lose the hottest voxels. The part of the volume
-    outside the grid counts as not evaluable.
+    Lower bounds count as evaluable and keep their value: dropping them would lose the hottest voxels. The part of the
+    volume outside the grid counts as not evaluable.
 
     Raises
     ------
@@ -123,8 +123,8 @@ def weighted_percentile(values: FloatArray, weights: FloatArray, percent: float)
 def resized(volume: Volume, change: float) -> Array:
     """The volume grown (change > 0) or shrunk (< 0) by that share of itself, along the distance from its surface.
 
-    Used for the uncertainty of the contour. Occupancy 0…1 on the volume's grid; where the wanted size falls inside a shell
-    of voxels equally far from the surface, all of them take part by the same share.
+    Used for the uncertainty of the contour. Occupancy 0…1 on the volume's grid; where the wanted size falls inside a
+    shell of voxels equally far from the surface, all of them take part by the same share.
     """
     inside = volume.occupancy >= 0.5
     result = np.zeros(inside.shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The 10 % rule: does a volume still take up in proportion to what is injected?
+"""The 10 % rule: whether a volume still takes up in proportion to what is injected.
 
 EMERITUS-1 drew a straight line through the first three points of each volume (10, 40, 70 %) and called the
 fourth different when it deviated by 10 % or more from the line.
@@ -21,8 +21,8 @@ _K95 = 1.959963984540054
 class Uptake:
     """One volume after one fraction of a position. ``dose_gy`` is None where it was not measured or not evaluable.
 
-    ``dose_gy`` is cumulative over the treatment; ``u_repeat_gy`` is the part of its uncertainty that is independent between
-    series; ``u_gy`` all of it. ``injected_mbq`` is cumulative at this position.
+    ``dose_gy`` is cumulative over the treatment; ``u_repeat_gy`` is the part of its uncertainty that is independent
+    between series; ``u_gy`` all of it. ``injected_mbq`` is cumulative at this position.
     """
 
     fraction: int
@@ -45,8 +45,8 @@ def trend(
     """Hold every point against the least-squares line of the position's first ``fit_points`` measured points.
 
     The line is fitted to the dose; the deviation is taken relative to the dose expected to be *gained* since the
-    position's baseline: losing half of an expected 9 Gy on top of 50 Gy is −15 % of a 30 Gy uptake, not −5.6 %. With three points
-    at 10, 40, 70 % and a baseline of 0, the fourth is expected at (4D₃ + D₂ − 2D₁)/3.
+    position's baseline: losing half of an expected 9 Gy on top of 50 Gy is −15 % of a 30 Gy uptake, not −5.6 %. With
+    three points at 10, 40, 70 % and a baseline of 0, the fourth is expected at (4D₃ + D₂ − 2D₁)/3.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def trend(
     Returns
     -------
     list of TrendPoint
-        One for every point. ``flagged`` is None unless the status is ``tested``. The prediction interval (95 %) comes from
-        the scatter between series alone: common terms (relaxivity, reference) cancel in a trend.
+        One for every point. ``flagged`` is None unless the status is ``tested``. The prediction interval (95 %) comes
+        from the scatter between series alone: common terms (relaxivity, reference) cancel in a trend.
     """
     measured: list[Uptake] = []
     results = []

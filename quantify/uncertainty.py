@@ -16,9 +16,9 @@ from config.settings import UncertaintySettings
 class DoseUncertainty:
     """Parts of the uncertainty of a mean dose [Gy]; each part says what it is shared with.
 
-    ``common_gy``: relaxivity, specific activity, energy, density: the same for all volumes and fractions. ``reference_gy``:
-    offset of the reference, the same for all fractions. ``repeat_gy``: independent between series. ``contour_gy``: change of the
-    mean with the contour. ``noise_gy``: voxel noise left on the mean.
+    ``common_gy``: relaxivity, specific activity, energy, density: the same for all volumes and fractions.
+    ``reference_gy``: offset of the reference, the same for all fractions. ``repeat_gy``: independent between series.
+    ``contour_gy``: change of the mean with the contour. ``noise_gy``: voxel noise left on the mean.
     """
 
     common_gy: float

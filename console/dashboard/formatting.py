@@ -89,7 +89,9 @@ def clock_like(time: datetime | None, like: datetime | None) -> str:
 
 
 def age(elapsed: timedelta) -> str:
-    """``04:10`` (minutes:seconds) or ``1:04:10``; never negative."""
+    """``04:10`` (minutes:seconds), ``1:04:10``, from two days on ``262 d``; never negative."""
     seconds = max(0, int(elapsed.total_seconds()))
+    if seconds >= 2 * 86_400:
+        return f"{seconds // 86_400} d"
     hours, rest = divmod(seconds, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60:02d}:{rest % 60:02d}"

@@ -64,7 +64,9 @@ class GlancePanel(QWidget):
         half = self.width() / 2
         for number, item in enumerate(small):
             box = QRectF(number * half + (8 if number else 0), top, half - 8, _SMALL_WEIGHT * unit)
-            self._paint(painter, item, box, min(big, self._big(small, _SMALL_WEIGHT * unit * 0.78, half - 8)))
+            self._paint(
+                painter, item, box, min(big, self._big(small, _SMALL_WEIGHT * unit - 1.5 * self._label(), half - 8))
+            )
         painter.end()
 
     def _split(self) -> tuple[list[GlanceNumber], list[GlanceNumber]]:
@@ -117,8 +119,7 @@ class GlancePanel(QWidget):
         painter.setPen(tone if item.state.tone is not Tone.NORMAL else theme.colour(Tone.MUTED))
         if item.sentence:
             # A fraction that failed: the sentence that says why takes the place of a number.
-            painter.setFont(theme.font(label, bold=True))
-            painter.drawText(body, int(Qt.TextFlag.TextWordWrap), f"{item.value}: {item.note}")
+            _write_sentence(painter, f"{item.value}: {item.note}", body, label)
             return
         if item.dose:
             note = QRectF(used, box.top(), box.right() - used, label * 1.6)
@@ -149,6 +150,17 @@ class GlancePanel(QWidget):
 def _weight(item: GlanceNumber) -> float:
     """Height of a row, in plain rows."""
     return _BAR_WEIGHT if item.bar is not None else 1.0
+
+
+def _write_sentence(painter: QPainter, text: str, box: QRectF, pixels: float) -> None:
+    """Write on several lines, in smaller letters where they would not fit."""
+    wrap = int(Qt.TextFlag.TextWordWrap)
+    for factor in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5):
+        letters = theme.font(pixels * factor, bold=True)
+        if QFontMetricsF(letters).boundingRect(QRectF(0, 0, box.width(), 1e6), wrap, text).height() <= box.height():
+            break
+    painter.setFont(letters)
+    painter.drawText(box, wrap, text)
 
 
 def _write_fitting(painter: QPainter, text: str, box: QRectF, pixels: float, *, right: bool) -> None:

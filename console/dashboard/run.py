@@ -74,7 +74,7 @@ class EngineThread(threading.Thread):
         """Do the work."""
         try:
             self._work(self)
-        except Exception as error:  # the window must outlive the engine and say what happened
+        except Exception as error:  # noqa: BLE001 - the window must outlive the engine and say what happened
             self.failure = f"The engine stopped: {error} The treatment file is safe; restart the console."
             self.publish(replace(self._latest, computing=""))
 
@@ -90,6 +90,8 @@ class LiveDashboard:
         What the header says.
     on_update, on_snapshot
         Called in the engine's thread and in the GUI thread respectively.
+    clock
+        The time that the window shows and by which a map grows old; events always carry the system's.
     """
 
     def __init__(
@@ -99,15 +101,14 @@ class LiveDashboard:
         mode: Mode,
         on_update: Callable[[Update], None] | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
+        clock: Callable[[], datetime] = system_clock,
     ) -> None:
         self._record = record
         self._bridge = SnapshotBridge()
         self._on_snapshot = on_snapshot or (lambda _: None)
         self.engine = EngineThread(self._follow, self._bridge)
         self._on_update = on_update
-        self.dashboard = Dashboard(
-            mode=mode, clock=system_clock, on_operator_action=self._act, machine_status=self._status
-        )
+        self.dashboard = Dashboard(mode=mode, clock=clock, on_operator_action=self._act, machine_status=self._status)
         self._bridge.deliver_to(self._receive)
 
     def start(self, *, show: bool = True) -> None:

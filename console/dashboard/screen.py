@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from console.dashboard import formatting
 from console.dashboard.event_words import events_table
+from console.dashboard.screen_alarms import alarm_summary, alarms_table
+from console.dashboard.screen_glance import build_glance
 from console.dashboard.screen_guide import build_guide
 from console.dashboard.screen_images import build_planes, chosen_voxel, probe_words
 from console.dashboard.screen_model import (
     Badge,
     Cell,
     DoseLegend,
-    GlanceNumber,
     Header,
     LayersOn,
-    LimitBar,
     Screen,
     State,
     Tone,
 )
 from console.dashboard.screen_tables import (
-    alarm_summary,
-    alarms_table,
-    dose_words,
     fractions_table,
     holmium_series_arriving,
     ledger_table,
-    limit_state,
     limits_table,
-    recovery_words,
-    registration_words,
     series_table,
     volumes_table,
 )
@@ -41,10 +36,6 @@ from console.snapshot import Mode, Snapshot
 from quantify.model import (
     FractionResult,
     FractionStatus,
-    RegistrationStatus,
-    Role,
-    VolumeStatistics,
-    VolumeStatus,
 )
 
 _MODE_WORDS = {
@@ -52,8 +43,6 @@ _MODE_WORDS = {
     Mode.REPLAY: "REPLAY — not live",
     Mode.DEMO: "DEMO — simulated, not live",
 }
-# At three metres no more numbers than these are read; the others are in the table.
-_GLANCE_TUMOURS = 3
 # As in the shipped settings; used only until the treatment's own are known.
 _LEGEND = DoseLegend(
     maximum_gy=150.0, threshold_gy=10.0, levels_gy=(20.0, 50.0, 80.0, 100.0, 120.0, 150.0), colour_map="inferno"
@@ -81,6 +70,7 @@ def build_screen(
     status
         What the shell knows of the machine (listener, disk), one short sentence each.
     """
+    now = in_the_room(snapshot, now)
     shown = shown_result(snapshot, view)
     legend = _legend(snapshot)
     images = _images_result(snapshot, view, shown)
@@ -112,6 +102,13 @@ def build_screen(
         events=events_table(snapshot.events, now=now),
         status=_status(snapshot, status),
     )
+
+
+def in_the_room(snapshot: Snapshot, now: datetime | None) -> datetime | None:
+    """`now` on the treatment's own clock: the plan's time zone, so that no two clocks stand on one screen."""
+    if now is None or now.tzinfo is None or snapshot.plan is None:
+        return now
+    return now.astimezone(ZoneInfo(snapshot.plan.time_zone))
 
 
 def shown_result(snapshot: Snapshot, view: ViewState) -> FractionResult | None:
@@ -178,33 +175,6 @@ def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | N
     return ""
 
 
-def build_glance(
-    snapshot: Snapshot, shown: FractionResult | None, *, last_good: FractionResult | None = None
-) -> tuple[GlanceNumber, ...]:
-    """The numbers for three metres: tumours, healthy liver against its limit, recovery, registration."""
-    if shown is None:
-        return ()
-    if shown.status is FractionStatus.FAILED:
-        # What was known before stays readable, under a title that calls it stale.
-        earlier = last_good if last_good is not None and last_good.status is not FractionStatus.FAILED else None
-        return (_failed(shown), *build_glance(snapshot, earlier))
-    indices = series_indices(snapshot)
-    tumours = [s for s in shown.volumes.values() if s.role is Role.TUMOUR]
-    # More than fit: the flagged ones first. The order on the screen never changes: a number keeps its place.
-    chosen = sorted(tumours, key=lambda s: not _flagged(shown, s.name))[:_GLANCE_TUMOURS]
-    numbers = [_tumour(shown, s, indices.get(s.name)) for s in tumours if s in chosen]
-    numbers += [_limited(snapshot, s, indices.get(s.name)) for s in _limited_volumes(snapshot, shown)]
-    numbers.append(_recovery(snapshot, shown))
-    numbers.append(_registration(shown))
-    return tuple(numbers)
-
-
-def _failed(result: FractionResult) -> GlanceNumber:
-    state = State(sign="✕", word="failed", tone=Tone.ALERT)
-    note = result.error or "cause unknown"
-    return GlanceNumber(label=f"✕ {result.label}", value="FAILED", detail="", note=note, state=state, sentence=True)
-
-
 def _glance_title(shown: FractionResult | None, badge: Badge) -> Cell:
     """Which fraction the big numbers belong to, and whether it is still the patient's state."""
     if shown is None:
@@ -212,106 +182,6 @@ def _glance_title(shown: FractionResult | None, badge: Badge) -> Cell:
     if badge.stale:
         return Cell(text=f"{badge.state.text} · after {shown.label} · ± k = 1", tone=Tone.CAUTION)
     return Cell(text=f"after {shown.label} · ± one standard uncertainty", tone=Tone.MUTED)
-
-
-def _flagged(result: FractionResult, name: str) -> bool:
-    point = result.trend.get(name)
-    return bool(point is not None and point.flagged)
-
-
-def _split(words: str) -> tuple[str, str]:
-    """``78 ± 11 Gy`` as the big and the small part."""
-    value, plus_minus, rest = words.partition(" ±")
-    if plus_minus:
-        return value, f"±{rest}"
-    value, gap, unit = words.rpartition(" ")
-    return (value, unit) if gap else (words, "")
-
-
-def _tumour(result: FractionResult, statistics: VolumeStatistics, index: int | None) -> GlanceNumber:
-    if statistics.status is VolumeStatus.NOT_EVALUABLE:
-        state = State(sign="—", word="not evaluable", tone=Tone.CAUTION)
-        note = statistics.message or "not evaluable"
-        return GlanceNumber(
-            label=statistics.name, value="—", detail="not evaluable", note=note, state=state, series=index
-        )
-    value, detail = _split(dose_words(statistics))
-    point = result.trend.get(statistics.name)
-    state = State(sign="", word="", tone=Tone.NORMAL)
-    note = ""
-    if statistics.status is VolumeStatus.LOWER_BOUND:
-        state, note = State(sign="≥", word="lower bound", tone=Tone.CAUTION), "lower bound"
-    if point is not None and point.flagged and point.deviation_pct is not None:
-        arrow = "▼" if point.direction == "below" else "▲"
-        state = State(sign=arrow, word=f"{point.direction} the line", tone=Tone.CAUTION)
-        note = f"{arrow} {formatting.signed(point.deviation_pct)} % from the line"
-    elif point is not None and point.deviation_pct is not None and not note:
-        note = f"{formatting.signed(point.deviation_pct)} % from the line"
-    return GlanceNumber(label=statistics.name, value=value, detail=detail, note=note, state=state, series=index)
-
-
-def _limited_volumes(snapshot: Snapshot, shown: FractionResult) -> list[VolumeStatistics]:
-    """The volumes that the plan limits; without limits, the healthy liver."""
-    limited = [limit.volume for limit in snapshot.plan.limits] if snapshot.plan is not None else []
-    found = [shown.volumes[name] for name in dict.fromkeys(limited) if name in shown.volumes]
-    return found[:2] or [s for s in shown.volumes.values() if s.role is Role.HEALTHY_LIVER][:1]
-
-
-def _limited(snapshot: Snapshot, statistics: VolumeStatistics, index: int | None) -> GlanceNumber:
-    value, detail = _split(dose_words(statistics))
-    limits = snapshot.plan.limits if snapshot.plan is not None else ()
-    limit = next((item.dose_gy for item in limits if item.volume == statistics.name), None)
-    if limit is None:
-        state = State(sign="○", word="no limit stated", tone=Tone.NORMAL)
-        note, bar = "no limit stated", None
-    else:
-        state = limit_state(snapshot, statistics, statistics.name, limit)
-        note, bar = f"{state.sign} limit {limit:g} Gy", None
-        if statistics.dose_mean_gy is not None and statistics.dose_mean_u_gy is not None:
-            bar = LimitBar(value_gy=statistics.dose_mean_gy, uncertainty_gy=statistics.dose_mean_u_gy, limit_gy=limit)
-    return GlanceNumber(
-        label=statistics.name, value=value, detail=detail, note=note, state=state, bar=bar, series=index
-    )
-
-
-def _recovery(snapshot: Snapshot, result: FractionResult) -> GlanceNumber:
-    words = recovery_words(result)
-    value, plus_minus, u = words.partition(" % ± ")
-    outside = any(a.active and a.alarm.kind.startswith("recovery") for a in snapshot.alarms)
-    state = State(sign="", word="", tone=Tone.NORMAL)
-    if outside:
-        state = State(sign="▲", word="outside its band", tone=Tone.CAUTION)
-    detail = f"± {u} %" if plus_minus else ""
-    note = state.text if outside else "of injected"
-    if words == formatting.NOT_KNOWN:
-        note = "needs a liver contour"
-    return GlanceNumber(label="Recovery", value=value, detail=detail, note=note, state=state, dose=False)
-
-
-def _registration(result: FractionResult) -> GlanceNumber:
-    registration = result.registration
-    words = registration_words(registration)
-    if registration is None or registration.status is RegistrationStatus.NOT_NEEDED:
-        return GlanceNumber(
-            label="Registration",
-            value="—",
-            detail="",
-            note=words,
-            state=State(sign="○", word=words, tone=Tone.MUTED),
-            dose=False,
-        )
-    sign, tone = {
-        RegistrationStatus.OK: ("✓", Tone.GOOD),
-        RegistrationStatus.WARNING: ("!", Tone.CAUTION),
-        RegistrationStatus.FAILED: ("✕", Tone.ALERT),
-    }[registration.status]
-    shift, _, rest = words.partition(" mm, ")
-    turn, _, judged = rest.partition(", ")
-    state = State(sign=sign, word=registration.status.value, tone=tone)
-    note = f"{sign} {judged}" if judged else f"{sign} {registration.status.value}"
-    return GlanceNumber(
-        label="Registration", value=shift, detail=f"mm {turn.split(' ·')[0]}", note=note, state=state, dose=False
-    )
 
 
 def _header(snapshot: Snapshot, now: datetime | None, mode: Mode) -> Header:

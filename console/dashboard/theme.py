@@ -49,14 +49,19 @@ def colour(tone: Tone) -> QColor:
     return QColor(TONES[tone])
 
 
+def _place(index: int, count: int) -> int:
+    """Where a volume's look stands in a list: many tumours repeat, but none ever looks like the healthy liver."""
+    return 0 if index == 0 else 1 + (index - 1) % (count - 1)
+
+
 def series_colour(index: int) -> QColor:
     """Return the colour of a volume in the plot, the table and the images."""
-    return QColor(SERIES_COLOURS[index % len(SERIES_COLOURS)])
+    return QColor(SERIES_COLOURS[_place(index, len(SERIES_COLOURS))])
 
 
 def series_symbol(index: int) -> str:
     """Return pyqtgraph's name of a volume's symbol."""
-    return SERIES_SYMBOLS[index % len(SERIES_SYMBOLS)]
+    return SERIES_SYMBOLS[_place(index, len(SERIES_SYMBOLS))]
 
 
 def font(pixels: float, *, bold: bool = False, narrow: bool = False) -> QFont:

@@ -13,6 +13,9 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 from console.dashboard import theme
 from console.dashboard.screen_model import Tone, TrendScreen, TrendSeries
 
+# With more volumes than this only the flagged and the healthy liver are named; the table names all by their symbols.
+_MOST_NAMES = 6
+
 
 @dataclass(frozen=True)
 class _Items:
@@ -207,7 +210,11 @@ class TrendPanel(QWidget):
         """Names at the right of the last points, pushed apart where they would cover one another."""
         box = self.plot.getPlotItem().getViewBox()
         step = 19 * self._scale
-        order = sorted(range(len(trend.series)), key=lambda n: _name_at(trend.series[n])[1])
+        crowded = len(trend.series) > _MOST_NAMES
+        named = [n for n, s in enumerate(trend.series) if not crowded or s.flagged or s.index == 0]
+        for number in range(len(trend.series)):
+            self._items[number].name.setVisible(number in named)
+        order = sorted(named, key=lambda n: _name_at(trend.series[n])[1])
         below: float | None = None
         for number in order:
             series, item = trend.series[number], self._items[number].name

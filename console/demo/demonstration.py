@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Step:
 
     title: str
     folder: Path
+    at: datetime
     injection: dict[str, Any] | None
     is_done: Callable[[Snapshot], bool]
 
@@ -71,18 +73,33 @@ def run_demo(*, out: Path, speed: float, headless: bool) -> int:
     say("3/3 Writing results and maps …")
     write_outputs(snapshot, out)
     _compare(snapshot, json.loads(phantom.truth_path.read_text(encoding="utf-8")))
-    say(f"Done in {time.monotonic() - started:.0f} s. In {out}: treatment.holmia, results.json, results.csv, maps/, window_*.png")
+    say(f"Done in {time.monotonic() - started:.0f} s.")
+    say(f"In {out}: treatment.holmia, results.json, results.csv, maps/, window_*.png")
     return 0
 
 
 def steps_of(phantom: PhantomTreatment) -> list[Step]:
     """What the scanner sends, in order, and what the console must know before the next."""
+    first = phantom.treatment.injections[0].time
     steps = [
-        Step(title="T1 anatomy", folder=phantom.anatomy, injection=None, is_done=lambda s: True),
-        Step(title="structures", folder=phantom.structures, injection=None, is_done=lambda s: True),
+        Step(
+            title="T1 anatomy",
+            folder=phantom.anatomy,
+            at=first - timedelta(minutes=20),
+            injection=None,
+            is_done=lambda s: True,
+        ),
+        Step(
+            title="structures",
+            folder=phantom.structures,
+            at=first - timedelta(minutes=12),
+            injection=None,
+            is_done=lambda s: True,
+        ),
         Step(
             title="reference",
             folder=phantom.reference,
+            at=first - timedelta(minutes=8),
             injection=None,
             is_done=lambda s: s.reference is not None and bool(s.volumes),
         ),
@@ -99,6 +116,7 @@ def steps_of(phantom: PhantomTreatment) -> list[Step]:
             Step(
                 title=f"{injection.position} F{injection.fraction}",
                 folder=folder,
+                at=injection.acquired_at + timedelta(minutes=1),
                 injection=said,
                 is_done=lambda s, key=key: any(r.key == key for r in s.results),  # type: ignore[misc]
             )
@@ -106,13 +124,37 @@ def steps_of(phantom: PhantomTreatment) -> list[Step]:
     return steps
 
 
+class PhantomClock:
+    """Time in the phantom's treatment, which lies in the past: runs on from whatever happened last."""
+
+    def __init__(self, start: datetime) -> None:
+        self._moment, self._since = start, time.monotonic()
+
+    def reached(self, moment: datetime) -> None:
+        """Something happened at `moment`."""
+        self._moment, self._since = moment, time.monotonic()
+
+    def now(self) -> datetime:
+        """The phantom's time now."""
+        return self._moment + timedelta(seconds=time.monotonic() - self._since)
+
+
 class Conductor(QObject):
     """Sends one step after the other: gives the injection, sends its images, waits for the console, takes a picture."""
 
     def __init__(
-        self, live: LiveDashboard, record: Record, steps: Sequence[Step], port: int, out: Path, *, speed: float
+        self,
+        live: LiveDashboard,
+        record: Record,
+        steps: Sequence[Step],
+        port: int,
+        out: Path,
+        *,
+        speed: float,
+        clock: PhantomClock,
     ) -> None:
         super().__init__()
+        self._clock = clock
         self._live, self._record, self._steps, self._out = live, record, list(steps), out
         self._target = f"127.0.0.1:{port}"
         self._pause_s = _PAUSE_AT_SPEED_1_S / speed
@@ -158,6 +200,7 @@ class Conductor(QObject):
             self._end()
             return
         step = self._steps[self._number]
+        self._clock.reached(step.at)
         if step.injection is not None:
             said = step.injection
             self._record.append(Kind.INJECTION_RECORDED, said, actor="demonstration", utc=system_clock())
@@ -208,8 +251,10 @@ def _watch(
 ) -> Snapshot:
     """Show the treatment arriving; returns what is known at its end."""
     application = create_application(sys.argv[:1])
-    live = LiveDashboard(record, mode=Mode.DEMO)
-    conductor = Conductor(live, record, steps_of(phantom), port, out, speed=speed)
+    steps = steps_of(phantom)
+    clock = PhantomClock(steps[0].at)
+    live = LiveDashboard(record, mode=Mode.DEMO, clock=clock.now)
+    conductor = Conductor(live, record, steps, port, out, speed=speed, clock=clock)
     closed: list[bool] = []
 
     def finish() -> None:
@@ -272,4 +317,6 @@ def _clear(out: Path) -> None:
             raise CommandError(f"{out} holds other files; name an empty or new folder with --out.", status=2)
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / _MARKER).write_text("Made by `holmia demo`; the next demonstration replaces this folder.\n", encoding="utf-8")
+    (out / _MARKER).write_text(
+        "Made by `holmia demo`; the next demonstration replaces this folder.\n", encoding="utf-8"
+    )

@@ -44,7 +44,7 @@ def test_an_hours_slip_is_2_6_percent():
 
 def test_a_time_without_zone_is_refused():
     with pytest.raises(ValueError, match="time zone"):
-        HO.decay_factor(NOON, datetime(2026, 3, 4, 13, 0))  # noqa: DTZ001
+        HO.decay_factor(NOON, datetime(2026, 3, 4, 13, 0))
 
 
 def test_dose_is_15_87_mj_per_mbq_over_density():

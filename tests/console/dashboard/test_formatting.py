@@ -65,6 +65,7 @@ def test_an_age_counts_minutes_then_hours_and_is_never_negative():
     assert formatting.age(timedelta(minutes=4, seconds=10)) == "04:10"
     assert formatting.age(timedelta(hours=1, minutes=4, seconds=9.9)) == "1:04:09"
     assert formatting.age(timedelta(seconds=-5)) == "00:00"
+    assert formatting.age(timedelta(days=262, hours=2)) == "262 d"
 
 
 def test_events_kept_in_utc_are_told_on_the_room_s_clock():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import numpy as np
 import pytest
@@ -55,6 +55,13 @@ def test_the_header_names_the_patient_and_the_mode(words):
     assert "EM1-004" in header.patient_details
     assert "1957-08-21" in header.patient_details
     assert header.clock == "10:58:10"
+
+
+def test_all_clocks_of_the_screen_stand_in_the_plan_s_time_zone(words):
+    screen = screen_of(words, now=NOW.astimezone(UTC))
+    assert screen.header.clock == "10:58:10"
+    assert screen.header.clock_note == "2026-03-04 UTC+0100"
+    assert screen.events.rows[0].cells[0].text == "10:49"
 
 
 @pytest.mark.parametrize(("mode", "said"), [(Mode.LIVE, "LIVE"), (Mode.REPLAY, "not live"), (Mode.DEMO, "not live")])
@@ -244,6 +251,7 @@ def test_a_high_alarm_marks_the_volume_before_its_mean_is_over_the_limit(words):
     alarm = replace(first.alarm, priority=Priority.HIGH, kind="healthy_liver_limit", volume="Healthy liver")
     screen = screen_of(replace(words, alarms=(replace(first, alarm=alarm),)))
     assert screen.limits.rows[0].cells[0].tone is Tone.ALERT
+    assert next(n for n in screen.glance if n.bar is not None).note == "▲ upper bound over limit 55 Gy"
 
 
 def test_recovery_and_registration_in_words(words):

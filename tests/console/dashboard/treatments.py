@@ -268,7 +268,9 @@ def event(seq: int, minute: float, kind: Kind, payload: dict[str, object]) -> Ev
 
 def plan() -> SimpleNamespace:
     """As much of a plan as the dashboard reads."""
-    return SimpleNamespace(limits=(SimpleNamespace(volume="Healthy liver", dose_gy=55.0),))
+    return SimpleNamespace(
+        time_zone="Europe/Amsterdam", limits=(SimpleNamespace(volume="Healthy liver", dose_gy=55.0),)
+    )
 
 
 def display_settings() -> SimpleNamespace:
