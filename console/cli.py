@@ -324,9 +324,12 @@ def console(
     if plan is not None:
         _checked_plan(plan, load_settings(site))  # faults are told here, not by a child that dies
     try:
-        with FileLock.acquire(file, "console"), listener_process(file, plan=plan, site=site, port=port):
-            with open_record(file, read_only=False) as record:
-                return run_live(record, display=load_settings(site).display)
+        with (
+            FileLock.acquire(file, "console"),
+            listener_process(file, plan=plan, site=site, port=port),
+            open_record(file, read_only=False) as record,
+        ):
+            return run_live(record)
     except LockHeldError as error:
         raise CommandError(str(error)) from error
 

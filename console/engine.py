@@ -45,6 +45,7 @@ from quantify.model import (
 )
 from quantify.partial_volume import Shares
 from quantify.pipeline import Evaluated, ImagedFraction, Physics, VolumeOfInterest, evaluate_treatment, prepare_volumes
+from quantify.reference import MatchedReference, matched_reference
 from quantify.registration import register
 from quantify.resampling import sampler
 
@@ -93,6 +94,7 @@ class _Cache:
     assembled: dict[tuple[str, int], EchoSeries] = field(default_factory=dict)
     fitted: dict[tuple[str, int], FittedSeries] = field(default_factory=dict)
     maps: dict[tuple[object, ...], _SeriesMaps] = field(default_factory=dict)
+    matched: dict[tuple[object, ...], MatchedReference] = field(default_factory=dict)
     volumes: dict[tuple[object, ...], tuple[TreatmentVolumes, tuple[VolumeOfInterest, ...]]] = field(
         default_factory=dict
     )
@@ -244,6 +246,7 @@ class Engine:
         self._reference = reference.series
         self._anatomy = self._anatomy_on(reference.series, bindings, by_key)
         self._volumes, prepared = self._volumes_on(reference, reference_id, plan, settings)
+        self._matched(reference, reference_id, settings)  # while there is time: before the first fraction comes
         fractions = [
             self._imaged(injection, bindings, by_key, reference, reference_id, settings)
             for injection in self._due(bindings, by_key)
@@ -340,10 +343,25 @@ class Engine:
                 registration=registration,
                 occupancies=disjoint_occupancies(latest, plan, lies) if self._volumes.all else None,
             )
-            r2star, holmium = holmium_map(aligned, reference=reference, relaxivity=_relaxivity(plan), settings=settings)
+            r2star, holmium = holmium_map(
+                aligned,
+                reference=reference,
+                matched=self._matched(reference, reference_id, settings),
+                relaxivity=_relaxivity(plan),
+                settings=settings,
+            )
             maps = _SeriesMaps(registration=registration, r2star=r2star, holmium=holmium, shares=aligned.shares)
         self._cache.maps[key] = maps
         return maps
+
+    def _matched(
+        self, reference: FittedSeries, reference_id: tuple[str, int], settings: QuantificationSettings
+    ) -> MatchedReference:
+        key = (reference_id, settings_sha256(settings))
+        if key not in self._cache.matched:
+            self._announce("fitting the reference at the weights of the fractions")
+            self._cache.matched[key] = matched_reference(reference.series, reference.fit, method=settings.fit)
+        return self._cache.matched[key]
 
     def _region(self, reference: FittedSeries) -> NDArray[np.bool_]:
         """What must match in a registration: the liver, or all tissue where there are no structures."""

@@ -12,6 +12,7 @@ from config.settings import QuantificationSettings
 from quantify.model import Array, EchoSeries, FloatArray, Grid, ParametricMap, Reason, Registration, freeze
 from quantify.partial_volume import Shares, signal_shares
 from quantify.r2star import DecayFit, fit_r2star
+from quantify.reference import MatchedReference
 from quantify.resampling import sampler
 
 _MINIMUM_GAIN_VOXELS = 200
@@ -174,14 +175,15 @@ def holmium_map(
     aligned: AlignedSeries,
     *,
     reference: FittedSeries,
+    matched: MatchedReference,
     relaxivity: float,
     settings: QuantificationSettings,
 ) -> tuple[ParametricMap, ParametricMap]:
     """R2* of the fraction on the reference grid, and the microsphere concentration c = (R2* − R2*_ref)/r2*.
 
-    Voxelwise reference subtraction; negative values are noise about zero and are kept, since clipping biases low
-    doses upward. Voxels that cannot be evaluated are NaN with their reason; those at the noise floor keep their lower
-    bound and the reason `Reason.LOWER_BOUND`.
+    Voxelwise subtraction of the reference, matched to the change (`quantify.reference`); negative values are noise
+    about zero and are kept, since clipping biases low doses upward. Voxels that cannot be evaluated are NaN with
+    their reason; those at the noise floor keep their lower bound and the reason `Reason.LOWER_BOUND`.
 
     Returns
     -------
@@ -216,8 +218,8 @@ def holmium_map(
     r2star[(reasons != Reason.EVALUABLE) & (reasons != Reason.LOWER_BOUND)] = np.nan
     error[np.isnan(r2star)] = np.nan
 
-    change = r2star - reference.fit.r2star_per_s
-    spread = np.hypot(error, reference.fit.standard_error_per_s)
+    change, baseline_error = matched.change(r2star)
+    spread = np.hypot(error, baseline_error)
     scale = np.float32(1.0 / relaxivity)
     return (
         ParametricMap(values=r2star, reason=reasons, grid=grid, quantity="R2*", unit="1/s", standard_error=error),

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from PySide6.QtCore import QTimer
 
-from config.settings import DisplaySettings
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
 from console.dashboard.view import AcknowledgeAlarms, TakeSnapshot
 from console.engine import Engine, Update
@@ -159,7 +158,7 @@ def snapshot_path(record: Path, moment: datetime) -> Path:
     return record.with_name(f"{record.stem}-{moment:%Y%m%dT%H%M%S%f}Z.png")
 
 
-def run_live(record: Record, *, display: DisplaySettings) -> int:
+def run_live(record: Record) -> int:
     """Show the live dashboard until its window is closed; returns the exit status."""
     application = create_application(sys.argv)
     live = LiveDashboard(record, mode=Mode.LIVE)

@@ -10,6 +10,7 @@ import pytest
 from config.settings import QuantificationSettings
 from quantify.holmium import align, fit_series, holmium_map, relaxivity_per_s_per_mg_ml
 from quantify.model import EchoSeries, Grid, Reason, Registration, RegistrationStatus
+from quantify.reference import matched_reference
 
 SETTINGS = QuantificationSettings()
 SAME = Registration(status=RegistrationStatus.OK)
@@ -19,7 +20,8 @@ SHAPE = (6, 20, 24)
 def quantified(reference, fraction, registration=SAME, relaxivity=218.0):
     fitted = fit_series(reference, SETTINGS)
     aligned = align(fit_series(fraction, SETTINGS), reference=fitted, registration=registration)
-    return holmium_map(aligned, reference=fitted, relaxivity=relaxivity, settings=SETTINGS)
+    matched = matched_reference(reference, fitted.fit)
+    return holmium_map(aligned, reference=fitted, matched=matched, relaxivity=relaxivity, settings=SETTINGS)
 
 
 def test_0_334_mg_per_ml_is_a_change_of_72_8_per_s(series):

@@ -1,0 +1,88 @@
+"""Uncertainty of a mean dose: each term alone, and what each is shared with (physics §4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from config.quantification import QuantificationSettings, UncertaintySettings
+from quantify.uncertainty import common_relative, dose_uncertainty, repeat_per_s
+
+ZERO = {
+    "relaxivity_pct": 0.0,
+    "reference_per_s": 0.0,
+    "specific_activity_pct": 0.0,
+    "density_pct": 0.0,
+    "energy_pct": 0.0,
+    "repeat_per_s": 0.0,
+    "repeat_pct": 0.0,
+}
+GY_PER_S = 0.8242
+"""SA/r2*·E/ρ at 12 MBq/mg, 218 s⁻¹/(mg/mL), 15.87 mJ/MBq and 1.06 g/mL (physics §2: 0.82 Gy)."""
+
+
+def only(**terms: float) -> UncertaintySettings:
+    return UncertaintySettings().model_copy(update={**ZERO, **terms})
+
+
+def total(settings: UncertaintySettings, **changes: float) -> float:
+    given = {"mean_gy": 60.0, "gy_per_s": GY_PER_S, "delta_r2star_per_s": 72.8, "contour_gy": 0.0, "noise_gy": 0.0}
+    return dose_uncertainty(**{**given, **changes}, settings=settings).total_gy
+
+
+@pytest.mark.parametrize("term", ["relaxivity_pct", "specific_activity_pct", "density_pct", "energy_pct"])
+def test_a_common_term_alone_is_that_percentage_of_the_dose(term):
+    assert total(only(**{term: 5.0})) == pytest.approx(3.0)
+    assert total(only(**{term: 5.0}), mean_gy=-60.0) == pytest.approx(3.0), "an uncertainty has no sign"
+
+
+def test_the_reference_term_alone_is_an_offset_whatever_the_dose():
+    assert total(only(reference_per_s=3.0)) == pytest.approx(3.0 * GY_PER_S)
+    assert total(only(reference_per_s=3.0), mean_gy=5.0) == pytest.approx(2.47, abs=0.01)
+
+
+def test_the_repeat_term_is_the_larger_of_absolute_and_relative():
+    settings = only(repeat_per_s=2.0, repeat_pct=3.0)
+    assert repeat_per_s(10.0, settings) == 2.0
+    assert repeat_per_s(200.0, settings) == pytest.approx(6.0)
+    assert repeat_per_s(-200.0, settings) == pytest.approx(6.0)
+    assert total(settings) == pytest.approx(0.03 * 72.8 * GY_PER_S)
+
+
+@pytest.mark.parametrize("term", ["contour_gy", "noise_gy"])
+def test_contour_and_noise_enter_as_they_are(term):
+    assert total(only(), **{term: 1.7}) == pytest.approx(1.7)
+
+
+def test_terms_add_in_quadrature():
+    settings = only(relaxivity_pct=5.0, reference_per_s=3.0)
+    assert total(settings, contour_gy=1.0) == pytest.approx(np.sqrt(3.0**2 + (3 * GY_PER_S) ** 2 + 1.0))
+    assert common_relative(only(relaxivity_pct=3.0, density_pct=4.0)) == pytest.approx(0.05)
+
+
+def test_no_term_no_uncertainty():
+    assert total(only()) == 0.0
+
+
+def test_only_repeat_and_noise_are_independent_between_series():
+    many = only(relaxivity_pct=50.0, reference_per_s=30.0, specific_activity_pct=50.0)
+    parts = dose_uncertainty(
+        mean_gy=60.0, gy_per_s=GY_PER_S, delta_r2star_per_s=72.8, contour_gy=9.0, noise_gy=0.0, settings=many
+    )
+    assert parts.total_gy > 40.0
+    assert parts.independent_gy == 0.0, "what all series share cannot scatter between them"
+    noisy = dose_uncertainty(
+        mean_gy=60.0,
+        gy_per_s=GY_PER_S,
+        delta_r2star_per_s=0.0,
+        contour_gy=0.0,
+        noise_gy=0.4,
+        settings=only(repeat_per_s=2.0),
+    )
+    assert noisy.independent_gy == pytest.approx(np.hypot(2 * GY_PER_S, 0.4))
+
+
+def test_the_shipped_values_are_those_of_the_literature_page():
+    terms = QuantificationSettings().uncertainty
+    assert (terms.relaxivity_pct, terms.reference_per_s, terms.specific_activity_pct, terms.density_pct) == (5, 3, 5, 2)
+    assert (terms.repeat_per_s, terms.repeat_pct, terms.contour_liver_pct, terms.contour_tumour_pct) == (2, 3, 4.5, 6.2)
