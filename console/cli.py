@@ -19,6 +19,7 @@ from config.settings import Settings, load_settings
 from console.engine import AlarmFound, Engine, FractionComputed, SeriesComplete, Update
 from console.outputs.folder import write_outputs
 from console.outputs.results import alarm_document, fraction_document, software_version
+from console.processes import ProcessError, listener_process
 from console.session import Session, replayed
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, open_record, say, stop_on_signals
 from console.snapshot import Snapshot
@@ -315,7 +316,6 @@ def console(
 ) -> int:
     """The dashboard, live; starts the listener when a plan is given and none is running."""
     from console.dashboard.run import run_live
-    from console.processes import listener_process
 
     if file is None:
         raise CommandError("Name the treatment file: holmia console FILE --plan PLAN.", status=EXIT_USAGE)
@@ -330,7 +330,7 @@ def console(
             open_record(file, read_only=False) as record,
         ):
             return run_live(record)
-    except LockHeldError as error:
+    except (LockHeldError, ProcessError) as error:
         raise CommandError(str(error)) from error
 
 
