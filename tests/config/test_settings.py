@@ -179,7 +179,12 @@ def test_hash_depends_on_every_quantification_setting_and_on_nothing_else() -> N
     expected = 1
     for path, value in leaves(DEFAULTS["quantification"]).items():
         leaf = path.rpartition(".")[2]
-        changed = other[leaf] if leaf in other else value + 1 if isinstance(value, int) else value * 0.99
+        if leaf in other:
+            changed = other[leaf]
+        elif isinstance(value, bool):
+            changed = not value
+        else:
+            changed = value + 1 if isinstance(value, int) else value * 0.99
         if changed is not None:
             hashes.add(settings_sha256(load_settings(overrides={path: changed}).quantification))
             expected += 1
