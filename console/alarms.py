@@ -137,13 +137,18 @@ def _of_trend(result: FractionResult, when: datetime) -> Iterable[Alarm]:
         yield _alarm(
             Priority.MEDIUM if role != Role.TUMOUR else Priority.LOW,
             "trend_deviation",
-            f"{name} {point.deviation_pct:+.0f} % ({point.deviation_gy or 0:+.0f} Gy) from its line after "
+            f"{name} {_signed(point.deviation_pct)} % ({_signed(point.deviation_gy or 0)} Gy) from its line after "
             f"{result.label}, {beyond} the prediction interval",
             when,
             position=result.position,
             fraction=result.fraction,
             volume=name,
         )
+
+
+def _signed(value: float) -> str:
+    """A whole number with its sign, the minus as typeset."""
+    return f"{value:+.0f}".replace("-", "−")
 
 
 def _of_series(series: Sequence[SeriesState], bindings: Sequence[Binding]) -> Iterable[Alarm]:

@@ -144,6 +144,7 @@ class _Node:
             ae.add_requested_context(sop_class, transfer_syntax)
         association = ae.associate(self.host, self.port, ae_title=self.called_ae)
         if association.is_established:
+            _keep_answers(association)
             return association
         where = f"{self.called_ae} at {self.host}:{self.port}"
         if association.is_rejected:
@@ -153,6 +154,16 @@ class _Node:
         if association.is_aborted and association.acceptor.primitive is not None:
             raise ScannerError(f"{where} takes none of the kinds of object that were offered.")
         raise ScannerError(f"{where} cannot be reached; check that the listener runs, its address and port.")
+
+
+def _keep_answers(association: Association) -> None:
+    """Leave every answer to the call that waits for it.
+
+    pynetdicom's own thread looks, without waiting, for requests of the peer, which a sender never gets; held up at the
+    wrong moment on a busy machine it takes an answer instead and drops it ("Received unexpected C-STORE service message").
+    """
+    receive = association.dimse.get_msg
+    association.dimse.get_msg = lambda block=False: receive(block=True) if block else (None, None)
 
 
 def _send_together(node: _Node, parts: Sequence[Sequence[Path]], pace_s: float, tally: _Tally) -> None:

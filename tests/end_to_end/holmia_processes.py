@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -14,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 
 from console.demo.scanner import SendReport, send_folder
 from console.processes import holmia_command
@@ -199,9 +200,22 @@ def without_uids(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def map_arrays(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Every map under its file name."""
-    paths = sorted((folder / "maps").iterdir())
-    return {path.name: sitk.GetArrayFromImage(sitk.ReadImage(str(path))) for path in paths}
+    """Every map (slice, row, column) under its file name, NaN included.
+
+    Voxels are taken from the file itself: the NIfTI library in SimpleITK turns NaN into 0 on reading.
+    """
+    return {path.name: _nifti_voxels(path) for path in sorted((folder / "maps").iterdir())}
+
+
+def _nifti_voxels(path: Path) -> np.ndarray[Any, Any]:
+    data = gzip.decompress(path.read_bytes())
+    dimensions = struct.unpack_from("<8h", data, 40)
+    kind = {2: "<u1", 4: "<i2", 8: "<i4", 16: "<f4", 64: "<f8", 256: "<i1", 512: "<u2", 768: "<u4"}[
+        struct.unpack_from("<h", data, 70)[0]
+    ]
+    shape = dimensions[3], dimensions[2], dimensions[1]
+    offset = int(struct.unpack_from("<f", data, 108)[0])
+    return np.frombuffer(data, dtype=kind, count=int(np.prod(shape)), offset=offset).reshape(shape)
 
 
 def assert_same_maps(first: Path, second: Path) -> None:

@@ -29,9 +29,7 @@ def main(file: Path) -> None:
             sys.stdout.flush()
 
     with FileLock.acquire(file, "console"), Record.open(file) as record:
-        session = Session(
-            record=record, engine=Engine(), clock=now, on_update=tell, on_snapshot=keep, operator=True
-        )
+        session = Session(record=record, engine=Engine(), clock=now, on_update=tell, on_snapshot=keep, operator=True)
         session.run(lambda: latest.complete)
 
 

@@ -26,6 +26,7 @@ from holmia_processes import (
     without_software,
     without_uids,
 )
+from holmia_processes import map_arrays as read_maps
 
 from console.demo.phantom_dicom import PhantomTreatment, write_phantom
 from console.engine import Engine
@@ -91,16 +92,15 @@ def test_live_listened_and_imported_give_equal_results(
     assert without_software(json.loads(json.dumps(results_document(live)))) == expected
     assert without_software(quantified(file, out)) == expected
     assert_same_maps(out, imported.out)
-    for result in live.results:
-        for name, (values, _) in map_arrays(result).items():
-            written = holmia_map(out, name, result.fraction)
-            np.testing.assert_array_equal(values, written)
-
-
-def holmia_map(out: Path, name: str, fraction: int) -> np.ndarray:
-    from holmia_processes import map_arrays as read_maps
-
-    return read_maps(out)[f"{name}_RHA_f{fraction}.nii.gz"]
+    written = read_maps(out)
+    shown = {
+        f"{name}_{result.position}_f{result.fraction}.nii.gz": values
+        for result in live.results
+        for name, (values, _) in map_arrays(result).items()
+    }
+    assert shown.keys() == written.keys()
+    for name, values in shown.items():
+        np.testing.assert_array_equal(values, written[name], err_msg=name)
 
 
 def test_folder_and_treatment_file_give_equal_results(
@@ -113,7 +113,10 @@ def test_folder_and_treatment_file_give_equal_results(
 
 def test_what_the_operator_saw_is_recomputed_identically(phantom: PhantomTreatment, tmp_path: Path) -> None:
     file = tmp_path / "live.holmia"
-    with listening(file, phantom.plan_path) as (_, port), running([sys.executable, str(OPERATOR), str(file)]) as console:
+    with (
+        listening(file, phantom.plan_path) as (_, port),
+        running([sys.executable, str(OPERATOR), str(file)]) as console,
+    ):
         send(phantom.folder, port)
         assert console.end() == 0, console.err
     assert [e.payload["fraction"] for e in events_of(file) if e.kind == "result_shown"][-1] == 3
@@ -123,11 +126,12 @@ def test_what_the_operator_saw_is_recomputed_identically(phantom: PhantomTreatme
     assert all("identical" in line for line in verdicts)
 
 
-def test_a_shown_number_that_differs_from_its_recomputation_is_told(
-    phantom: PhantomTreatment, tmp_path: Path
-) -> None:
+def test_a_shown_number_that_differs_from_its_recomputation_is_told(phantom: PhantomTreatment, tmp_path: Path) -> None:
     file = tmp_path / "live.holmia"
-    with listening(file, phantom.plan_path) as (_, port), running([sys.executable, str(OPERATOR), str(file)]) as console:
+    with (
+        listening(file, phantom.plan_path) as (_, port),
+        running([sys.executable, str(OPERATOR), str(file)]) as console,
+    ):
         send(phantom.folder, port)
         assert console.end() == 0, console.err
     shown = [e for e in events_of(file) if e.kind == "result_shown"][-1]
@@ -175,7 +179,9 @@ def test_a_series_per_echo_gives_the_same_results(imported: Imported, tmp_path: 
     assert_same_maps(tmp_path / "out", imported.out)
 
 
-def test_sending_everything_twice_changes_nothing(phantom: PhantomTreatment, imported: Imported, tmp_path: Path) -> None:
+def test_sending_everything_twice_changes_nothing(
+    phantom: PhantomTreatment, imported: Imported, tmp_path: Path
+) -> None:
     file = tmp_path / "live.holmia"
     with listening(file, phantom.plan_path) as (_, port):
         send(phantom.folder, port)
