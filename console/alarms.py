@@ -160,7 +160,8 @@ def _of_series(series: Sequence[SeriesState], bindings: Sequence[Binding]) -> It
         own = {"position": binding.position, "fraction": binding.fraction}
         name = state.description or state.protocol or "series"
         if state.status == SeriesStatus.INCOMPLETE and len(state.echo_times_s) > 1:
-            text = f"{name}: {state.reason}"
+            # What speaks against the whole series is worth more than which images of it are missing.
+            text = f"{name}: {state.reason}" + (f"; {state.holmium_refusal}" if state.holmium_refusal else "")
             yield _alarm(Priority.MEDIUM, "series_incomplete", text, state.acquired_at, detail=state.key, **own)  # type: ignore[arg-type]
         if binding.role == "superseded":
             text = (

@@ -120,10 +120,20 @@ def watch(
         nonlocal latest
         latest = snapshot
 
+    engine = Engine()
     if file.exists():
         with open_record(file) as record:
-            session = Session(record=record, engine=Engine(), clock=now, on_update=_tell, on_snapshot=keep)
+            session = Session(
+                record=record,
+                engine=engine,
+                clock=now,
+                on_update=lambda update: _tell(update, engine.snapshot().plan),
+                on_snapshot=keep,
+            )
             session.run(lambda: over() or (until_complete and latest.complete))
+    elif not stop():
+        say(f"Timed out after {timeout:g} s: {file} did not appear. Check the name, and that the listener runs.")
+        return EXIT_PARTLY
     if stop() and not latest.complete:
         return EXIT_DONE
     if until_complete and not latest.complete:
@@ -133,13 +143,13 @@ def watch(
     return _status_of(latest) if until_complete else EXIT_DONE
 
 
-def _tell(update: Update) -> None:
-    """One JSON line for an update, at once."""
-    typer.echo(json.dumps(_line(update), ensure_ascii=False, allow_nan=False))
+def _tell(update: Update, plan: TreatmentPlan | None) -> None:
+    """One JSON line for an update, at once; times as in ``results.json``, in the plan's time zone."""
+    zone = ZoneInfo(plan.time_zone if plan is not None else "UTC")
+    typer.echo(json.dumps(_line(update, zone), ensure_ascii=False, allow_nan=False))
 
 
-def _line(update: Update) -> dict[str, Any]:
-    zone = ZoneInfo("UTC")
+def _line(update: Update, zone: ZoneInfo) -> dict[str, Any]:
     match update:
         case SeriesComplete(state=state):
             return {

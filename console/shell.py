@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-import click
 import typer
 
 from config.errors import ConfigurationError
@@ -20,6 +19,9 @@ from dicom_listener.record import Record, RecordCorruptError, RecordError, Recor
 EXIT_DONE = 0
 EXIT_PARTLY = 1
 EXIT_USAGE = 2
+
+_CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
+"""click's ClickException, the base of all errors about a command line, in whichever package typer keeps its click."""
 
 
 class CommandError(Exception):
@@ -63,11 +65,11 @@ def run_app(app: typer.Typer) -> None:
     """Run the command line; never lets a traceback reach the user."""
     try:
         status = app(standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         say("Stopped.")
         status = EXIT_PARTLY
-    except click.ClickException as error:
-        error.show()
+    except _CommandLineError as error:
+        error.show()  # type: ignore[attr-defined]
         status = EXIT_USAGE
     except ConfigurationError as error:
         say(str(error))

@@ -209,6 +209,9 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
         injection = _window(state, happened, treatment.clock_offset_s)
         if injection is not None and _protocol_fault(state, reference, treatment) is None:
             windows[injection.key] = state.key  # states come in order of acquisition: the last one stays
+    for key, said in treatment.assignments.items():
+        if said["role"] == "fraction":
+            windows[str(said["position"]), int(said["fraction"])] = key  # what the operator says wins
     return tuple(_binding(state, treatment, reference, windows, happened, structures_on) for state in states)
 
 
@@ -255,6 +258,14 @@ def _binding(
             series_key=state.key, role="refused", position=injection.position, fraction=injection.fraction, why=fault
         )
     used = windows.get(injection.key) == state.key
+    if not used and windows.get(injection.key) in treatment.assignments:
+        return Binding(
+            series_key=state.key,
+            role="ignored",
+            position=injection.position,
+            fraction=injection.fraction,
+            why=f"the operator assigned another series to {injection.label}",
+        )
     return Binding(
         series_key=state.key,
         role="fraction" if used else "superseded",

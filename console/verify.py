@@ -93,9 +93,11 @@ def largest_difference(first: object, second: object, where: str = "") -> tuple[
         return max(
             (largest_difference(a, b, f"{where}[{n}]") for n, (a, b) in pairs), default=(0.0, ""), key=lambda p: p[0]
         )
-    number = isinstance(first, int | float) and isinstance(second, int | float) and not isinstance(first, bool)
+    number = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second))
     if number:
         a, b = float(first), float(second)  # type: ignore[arg-type]
         difference = 0.0 if a == b else abs(a - b) / max(abs(a), abs(b))
         return difference, where if difference else ""
-    return (0.0, "") if first == second else (math.inf, where)
+    # In Python True is 1; in what was shown it is not.
+    same = first == second and isinstance(first, bool) == isinstance(second, bool)
+    return (0.0, "") if same else (math.inf, where)

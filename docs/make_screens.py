@@ -16,6 +16,7 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
+import numpy as np
 from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler
 from PySide6.QtGui import QImage
 
@@ -34,8 +35,7 @@ from dicom_listener.record import Record
 IMAGES = Path(__file__).parent / "images"
 FULL_HD, LAPTOP = (1920, 1080), (1366, 768)
 _AFTER_THE_IMAGE = timedelta(minutes=3)
-_COLOURS = 256
-"""An indexed palette: the window has few colours, and the file a third of the size."""
+_STEP = 4
 
 
 def main() -> None:
@@ -112,7 +112,7 @@ def known_after(phantom: PhantomTreatment, folders: Sequence[Path], fractions: i
 
 
 def draw(snapshot: Snapshot, target: Path, size: tuple[int, int]) -> None:
-    """Draw the window as it stands a few minutes after the latest image, and write it with a palette."""
+    """Draw the window as it stands a few minutes after the latest image, and write it."""
     moment = (snapshot.latest_acquired_at or datetime.now(UTC)) + _AFTER_THE_IMAGE
     dashboard = Dashboard(
         mode=Mode.DEMO,
@@ -124,9 +124,18 @@ def draw(snapshot: Snapshot, target: Path, size: tuple[int, int]) -> None:
     render_png(dashboard.window, target, size)
     dashboard.stop()
     dashboard.window.close()
-    picture = QImage(str(target)).convertToFormat(QImage.Format.Format_Indexed8)
-    if picture.colorCount() > _COLOURS or not picture.save(str(target), "PNG", 0):
-        raise OSError(f"{target} could not be written with a palette: check that the folder is writable.")
+    with_fewer_shades(target)
+
+
+def with_fewer_shades(path: Path) -> None:
+    """Rewrite a picture with 64 shades of each primary colour: smaller, and no difference that an eye sees."""
+    image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB888)
+    shape = image.height(), image.bytesPerLine()
+    shades = np.frombuffer(image.constBits(), dtype=np.uint8).reshape(shape).astype(np.uint16)
+    rounded = np.minimum((shades + _STEP // 2) // _STEP * _STEP, 255).astype(np.uint8)
+    picture = QImage(rounded.data, image.width(), image.height(), image.bytesPerLine(), QImage.Format.Format_RGB888)
+    if not picture.save(str(path), "PNG", 0):  # 0: slow and small
+        raise OSError(f"{path} could not be written: check that the folder is writable.")
 
 
 def _quiet(kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:

@@ -124,7 +124,14 @@ def align(
     fit = fitted.fit
     nan = np.float32(np.nan)
     shares = (
-        signal_shares(s0=fit.s0, usable=fitted.usable, volumes=occupancies, grid=fitted.series.grid)
+        signal_shares(
+            s0=fit.s0,
+            r2star_per_s=fit.r2star_per_s,
+            echo_times_s=fitted.series.echo_times_s,
+            usable=fitted.usable,
+            volumes=occupancies,
+            grid=fitted.series.grid,
+        )
         if occupancies
         else {}
     )

@@ -11,7 +11,7 @@ beside them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,14 @@ from scipy import ndimage
 from quantify.model import Array, FloatArray, Grid, ParametricMap, Role, Volume
 
 _PURE = 0.98
-_MOSTLY_OWN = 0.3
+_MOSTLY_OWN = 0.2
 """Voxels that owe a volume less of their signal than this are left to its other voxels: noise grows with 1/f."""
+_PRESENT = 0.005
+"""A share that matters."""
 _NEIGHBOURHOOD_MM = 10.0
+_RIM_MM = 5.0
+"""Full widths of the neighbourhoods in which a tissue's pure voxels, and its parts of mixed voxels, are averaged."""
+_LEAST_DIFFERENCE_PER_S = 0.5
 _MINIMUM_PURE_VOXELS = 20
 
 Shares = Mapping[str, Array]
@@ -44,16 +49,24 @@ class Mixture:
 
 
 def signal_shares(
-    *, s0: Array, usable: NDArray[np.bool_], volumes: Mapping[str, Array], grid: Grid
+    *,
+    s0: Array,
+    r2star_per_s: Array,
+    echo_times_s: Sequence[float],
+    usable: NDArray[np.bool_],
+    volumes: Mapping[str, Array],
+    grid: Grid,
 ) -> dict[str, Array]:
-    """Share of each voxel's signal that comes from each of several disjoint volumes, on the series' own grid.
+    """Share of each of several disjoint volumes in each voxel's fitted R2*, on the series' own grid.
 
     Parameters
     ----------
     s0
         Fitted S₀ (slice, row, column), arbitrary unit; NaN where there is no signal (the shares are then 0).
+    r2star_per_s, echo_times_s
+        The fit's R2* and its echo times: they turn shares of S₀ into shares of R2*.
     usable
-        Where S₀ can be trusted.
+        Where the fit can be trusted.
     volumes
         Occupancy 0…1 of disjoint volumes (tumours, healthy liver) on the same grid.
 
@@ -75,10 +88,106 @@ def signal_shares(
     rest = np.where(together < _PURE, np.clip(np.nan_to_num(s0) - inside, 0.0, None), 0.0)
     total = inside + rest
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {
+        shares = {
             name: np.where((total > 0) & np.isfinite(s0), signal / total, 0.0).astype(np.float32)
             for name, signal in signals.items()
         }
+    if (together > 0).any():
+        box = _box(together > 0, grid)
+        weighted = _shares_of_decay(
+            {name: share[box] for name, share in shares.items()},
+            pure={name: trusted[box] & (occupancy[box] >= _PURE) for name, occupancy in volumes.items()},
+            elsewhere=trusted[box] & (together[box] <= 0),
+            r2star_per_s=r2star_per_s[box],
+            usable=trusted[box],
+            times=np.asarray(echo_times_s, dtype=np.float64),
+            grid=grid,
+        )
+        for name, share in weighted.items():
+            shares[name][box] = share
+    return shares
+
+
+def _shares_of_decay(
+    of_s0: Mapping[str, Array],
+    *,
+    pure: Mapping[str, NDArray[np.bool_]],
+    elsewhere: NDArray[np.bool_],
+    r2star_per_s: Array,
+    usable: NDArray[np.bool_],
+    times: FloatArray,
+    grid: Grid,
+) -> dict[str, Array]:
+    """Turn shares of S₀ into shares of the fitted R2*; the tissue outside all volumes is one more part.
+
+    A part's own R2* is that of its pure voxels nearby; then, since a rim is not the core, that of its parts of the
+    mixed voxels as solved with the first shares.
+    """
+    outside = 1.0 - sum(of_s0.values(), np.zeros(usable.shape, dtype=np.float32))
+    parts = [*of_s0.values(), outside]
+    several = sum(((part > _PRESENT).astype(np.uint8) for part in parts), np.zeros(usable.shape, dtype=np.uint8)) > 1
+    mixed = np.flatnonzero(several & usable)
+    if mixed.size == 0:
+        return dict(of_s0)
+    share = np.array([part.ravel()[mixed] for part in parts], dtype=np.float64)
+    measured = r2star_per_s.ravel()[mixed].astype(np.float64)
+    known = [*pure.values(), elsewhere]
+    own = np.array(
+        [_mean_nearby(r2star_per_s, k.astype(np.float32), grid, _NEIGHBOURHOOD_MM).ravel()[mixed] for k in known],
+        dtype=np.float64,
+    )
+    weight = _weighted_by_leverage(share, own, measured, times)
+    rims = own.copy()
+    for n, part in enumerate(of_s0.values()):
+        enough = weight[n] >= _MOSTLY_OWN
+        if not enough.any():
+            continue
+        others = (weight * own).sum(axis=0) - weight[n] * own[n]
+        values, confidence = r2star_per_s.copy(), (known[n] & ~several).astype(np.float32)
+        values.ravel()[mixed] = (measured - others) / np.maximum(weight[n], _MOSTLY_OWN)
+        confidence.ravel()[mixed] = np.where(enough, weight[n] ** 2, 0.0)
+        near = _box(part > _PRESENT, grid)
+        nearby = own[n].copy()
+        field = np.zeros(usable.shape, dtype=np.float32)
+        field[near] = _mean_nearby(values[near], confidence[near], grid, _RIM_MM)
+        here = part.ravel()[mixed] > _PRESENT
+        nearby[here] = field.ravel()[mixed][here]
+        rims[n] = nearby
+    weight = _weighted_by_leverage(share, rims, measured, times)
+    result = {}
+    for n, (name, part) in enumerate(of_s0.items()):
+        result[name] = part.copy()
+        result[name].ravel()[mixed] = weight[n]
+    return result
+
+
+def _weighted_by_leverage(share: FloatArray, own: FloatArray, fitted: FloatArray, times: FloatArray) -> FloatArray:
+    """Shares of S₀ times h(Rⱼ)/(R − Rⱼ), normalised: (part, voxel). Both factors are positive for any R and Rⱼ."""
+    basis = np.exp(-fitted * times[:, None])
+    power = basis * basis
+    centred = basis * (times[:, None] - (power * times[:, None]).sum(axis=0) / power.sum(axis=0))
+    weight = np.empty_like(share)
+    for n, rate in enumerate(own):
+        difference = rate - fitted
+        difference = np.where(np.abs(difference) < _LEAST_DIFFERENCE_PER_S, _LEAST_DIFFERENCE_PER_S, difference)
+        decay = np.exp(-(fitted + difference) * times[:, None])
+        weight[n] = share[n] * -(decay * centred).sum(axis=0) / difference
+    total: FloatArray = weight / weight.sum(axis=0)
+    return total
+
+
+def _mean_nearby(values: Array, confidence: Array, grid: Grid, width_mm: float) -> Array:
+    """Mean weighted by `confidence` in a Gaussian neighbourhood; the overall mean where none is near, 0 without any."""
+    trust = np.where(np.isfinite(values), confidence, np.float32(0))
+    if not trust.any():
+        return np.zeros(values.shape, dtype=np.float32)
+    known = np.nan_to_num(values)
+    width = [width_mm / 2.355 / spacing for spacing in grid.spacing_mm]
+    weight = ndimage.gaussian_filter(trust, width, mode="constant")
+    total = ndimage.gaussian_filter(known * trust, width, mode="constant")
+    overall = np.average(known, weights=trust)
+    mean: Array = np.where(weight > 1e-4, total / np.maximum(weight, 1e-4), overall).astype(np.float32)
+    return mean
 
 
 def _smooth_field(s0: Array, pure: NDArray[np.bool_], where: NDArray[np.bool_], grid: Grid) -> Array:
@@ -104,7 +213,9 @@ def _quadratic(flat: NDArray[np.intp], grid: Grid) -> FloatArray:
     return np.stack([np.ones_like(s), s, r, c, s * s, r * r, c * c, s * r, s * c, r * c], axis=1)
 
 
-def mixture(volume: Volume, dose: ParametricMap, shares: Shares, roles: Mapping[str, Role]) -> Mixture | None:
+def mixture(
+    volume: Volume, dose: ParametricMap, shares: Shares, roles: Mapping[str, Role], *, baseline_gy: Array | None = None
+) -> Mixture | None:
     """What the voxels of a volume hold besides it; None where a correction is not possible.
 
     Parameters
@@ -117,6 +228,9 @@ def mixture(volume: Volume, dose: ParametricMap, shares: Shares, roles: Mapping[
         On the map's grid: of every tumour, and of the healthy liver.
     roles
         Role of every name in `shares`.
+    baseline_gy
+        R2* of the reference that was subtracted, as dose [Gy]. An edge voxel's baseline is a mixture too, in other
+        shares than the fraction's; with it a tumour's own part is held against the tumour's own baseline.
     """
     if not shares:
         return None
@@ -133,23 +247,30 @@ def mixture(volume: Volume, dose: ParametricMap, shares: Shares, roles: Mapping[
     box = _box(volume.occupancy > 0, dose.grid)
     for name, share in shares.items():
         if name not in own_names and (share[box] > 0).any():
-            foreign[box] += share[box] * _local_mean(dose, share, box)
+            foreign[box] += share[box] * _mean_of_pure(dose.values[box], share[box], dose.grid)
+    if baseline_gy is not None and volume.role == Role.TUMOUR:
+        foreign[box] += _baseline_of_mixture(
+            baseline_gy[box], {n: s[box] for n, s in shares.items()}, own[box], dose.grid
+        )
     if int((own[volume.occupancy > 0] >= _MOSTLY_OWN).sum()) < _MINIMUM_PURE_VOXELS:
         return None
     return Mixture(own=own, foreign=foreign)
 
 
-def _local_mean(dose: ParametricMap, share: Array, box: tuple[slice, slice, slice]) -> Array:
-    """The map's mean over the pure voxels of another volume near each voxel (Gaussian neighbourhood)."""
-    values = dose.values[box]
-    pure = (share[box] >= 0.95) & np.isfinite(values)
-    if not pure.any():
-        return np.zeros(values.shape, dtype=np.float32)
-    width = [_NEIGHBOURHOOD_MM / 2.355 / spacing for spacing in dose.grid.spacing_mm]
-    weight = ndimage.gaussian_filter(pure.astype(np.float32), width, mode="constant")
-    total = ndimage.gaussian_filter(np.where(pure, values, 0.0).astype(np.float32), width, mode="constant")
-    mean: Array = np.where(weight > 1e-4, total / np.maximum(weight, 1e-4), values[pure].mean()).astype(np.float32)
-    return mean
+def _baseline_of_mixture(baseline_gy: Array, shares: Shares, own: Array, grid: Grid) -> Array:
+    """Σ fⱼ·Bⱼ − B in the mixed voxels that the volumes explain: what their baseline lacks of the mixture's."""
+    explained = sum(shares.values(), np.zeros(own.shape, dtype=np.float32))
+    mixed = np.zeros(own.shape, dtype=np.float32)
+    for share in shares.values():
+        if (share > _PRESENT).any():
+            mixed += share * _mean_of_pure(baseline_gy, share, grid)
+    applies = (explained > _PURE) & (own < _PURE) & np.isfinite(baseline_gy)
+    return np.where(applies, mixed - baseline_gy, np.float32(0))
+
+
+def _mean_of_pure(values: Array, share: Array, grid: Grid) -> Array:
+    """The mean over another volume's pure voxels near each voxel."""
+    return _mean_nearby(values, (share >= 0.95).astype(np.float32), grid, _NEIGHBOURHOOD_MM)
 
 
 def _box(inside: NDArray[np.bool_], grid: Grid) -> tuple[slice, slice, slice]:

@@ -244,9 +244,15 @@ def _all_statistics(
     shares = fraction.shares if physics.settings.partial_volume_correction else {}
     roles = {v.volume.name: v.volume.role for v in volumes}
     specific_activity = fraction.injection.specific_activity_mbq_per_mg or 0.0
+    baseline = maps.r2star.values - maps.holmium.values * np.float32(physics.relaxivity_per_s_per_mg_ml)
+    baseline_gy = baseline * np.float32(_gy_per_s(specific_activity, physics))
     statistics = {
         v.volume.name: volume_statistics(
-            maps, v, specific_activity, physics, mixed=mixture(v.volume, maps.dose, shares, roles)
+            maps,
+            v,
+            specific_activity,
+            physics,
+            mixed=mixture(v.volume, maps.dose, shares, roles, baseline_gy=baseline_gy),
         )
         for v in volumes
     }

@@ -86,7 +86,9 @@ def distribution(values: ParametricMap, volume: Volume, mixed: Mixture | None = 
     bounds = float(weights[usable & (reasons == Reason.LOWER_BOUND)].sum())
     own_values = values.values[inside].astype(np.float64)
     if mixed is not None and (usable & mixed.usable[inside]).any():
-        usable &= mixed.usable[inside]
+        solved = usable & mixed.usable[inside]
+        weights = _inherited(weights, usable & ~solved, solved, inside, values.grid)
+        usable = solved
         own = np.where(usable, mixed.own[inside], 1.0)
         own_values = (own_values - mixed.foreign[inside]) / own
         error = error / own
@@ -97,6 +99,25 @@ def distribution(values: ParametricMap, volume: Volume, mixed: Mixture | None = 
         evaluable_fraction=min(1.0, used / total),
         lower_bound_fraction=bounds / used,
     )
+
+
+def _inherited(
+    weights: FloatArray, heirless: NDArray[np.bool_], heirs: NDArray[np.bool_], inside: NDArray[np.bool_], grid: Grid
+) -> FloatArray:
+    """Weights (flat, of the voxels `inside`) after each of the `heirless` voxels gave its own to the nearest heir."""
+    box = _grown_box(inside, grid)
+    place = np.zeros(inside.shape, dtype=bool)
+    place[inside] = heirs
+    nearest = ndimage.distance_transform_edt(
+        ~place[box], sampling=grid.spacing_mm, return_distances=False, return_indices=True
+    )
+    number = np.zeros(inside.shape, dtype=np.intp)
+    number[inside] = np.arange(weights.size)
+    place[inside] = heirless
+    givers = place[box]
+    result = np.where(heirless, 0.0, weights)
+    np.add.at(result, number[box][tuple(axis[givers] for axis in nearest)], weights[heirless])
+    return result
 
 
 def weighted_percentile(values: FloatArray, weights: FloatArray, percent: float) -> float:

@@ -159,11 +159,12 @@ class _Node:
 def _keep_answers(association: Association) -> None:
     """Leave every answer to the call that waits for it.
 
-    pynetdicom's own thread looks, without waiting, for requests of the peer, which a sender never gets; held up at the
-    wrong moment on a busy machine it takes an answer instead and drops it ("Received unexpected C-STORE service message").
+    pynetdicom's own thread looks, without waiting, for requests of the peer, which a sender never gets; held up at
+    the wrong moment on a busy machine it takes an answer instead and drops it.
     """
-    receive = association.dimse.get_msg
-    association.dimse.get_msg = lambda block=False: receive(block=True) if block else (None, None)
+    provider = association.dimse
+    receive = provider.get_msg
+    provider.get_msg = lambda block=False: receive(block=True) if block else (None, None)  # type: ignore[method-assign]
 
 
 def _send_together(node: _Node, parts: Sequence[Sequence[Path]], pace_s: float, tally: _Tally) -> None:

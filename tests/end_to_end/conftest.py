@@ -16,16 +16,16 @@ import holmia_processes
 from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomOptions, PhantomTreatment, small_options, write_phantom
 
-ECHO_TIMES_S = (0.0012, 0.003, 0.0055, 0.0085, 0.012)
-N_SLICES = 20
+ECHO_TIMES_S = (0.0012, 0.0035, 0.007, 0.012)
+N_SLICES = 16
 
 
 def coarse_options(**changes: object) -> PhantomOptions:
-    """Options of a phantom that shows laws, not accuracy: one position, two tumours, three fractions."""
+    """Options of a phantom that shows laws, not accuracy: one position, two tumours, two fractions."""
     coarse = AcquisitionOptions(
-        shape=(N_SLICES, 48, 72), spacing_mm=(8.0, 5.5, 5.5), echo_times_s=ECHO_TIMES_S, subsamples=1
+        shape=(N_SLICES, 40, 60), spacing_mm=(10.0, 6.6, 6.6), echo_times_s=ECHO_TIMES_S, subsamples=1
     )
-    base = {"n_tumours": 2, "fractions": 3, "acquisition": coarse, "anatomy_spacing_mm": (8.0, 5.0, 5.0)}
+    base = {"n_tumours": 2, "fractions": 2, "acquisition": coarse, "anatomy_spacing_mm": (8.0, 6.0, 6.0)}
     return small_options(**{**base, **changes})
 
 
@@ -40,7 +40,7 @@ class Imported:
 
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> PhantomTreatment:
-    """The coarse phantom treatment: anatomy, structures, reference and three fractions."""
+    """The coarse phantom treatment: anatomy, structures, reference and two fractions."""
     return write_phantom(tmp_path_factory.mktemp("phantom") / "treatment", coarse_options())
 
 

@@ -25,7 +25,7 @@ def test_another_patients_images_are_set_aside_and_change_nothing(
     phantom: PhantomTreatment, imported: Imported, tmp_path: Path
 ) -> None:
     stranger = rewritten(
-        phantom.fractions[1],
+        phantom.fractions[0],
         tmp_path / "stranger",
         new_series("stranger"),
         later(timedelta(minutes=1)),
@@ -33,7 +33,7 @@ def test_another_patients_images_are_set_aside_and_change_nothing(
     )
     file = tmp_path / "live.holmia"
     with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
-        for folder in (*phantom.series_folders[:5], stranger, *phantom.series_folders[5:]):
+        for folder in (*phantom.series_folders[:4], stranger, *phantom.series_folders[4:]):
             send(folder, port)
         assert watch.end() == 0, watch.err
     alarm = watch.until(lambda line: line["event"] == "alarm" and line["kind"] == "patient_mismatch")
@@ -56,14 +56,14 @@ def test_an_incomplete_series_fails_its_fraction_until_the_rest_arrives(
     part, rest = tmp_path / "part", tmp_path / "rest"
     for folder in (part, rest):
         folder.mkdir()
-    files = sorted(phantom.fractions[1].iterdir())
+    files = sorted(phantom.fractions[0].iterdir())
     for number, path in enumerate(files):
         shutil.copy(path, (rest if number in (7, 48, 49) else part) / path.name)
     file = tmp_path / "live.holmia"
     with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
-        for folder in (*phantom.series_folders[:4], part):
+        for folder in (*phantom.series_folders[:3], part):
             send(folder, port)
-        failed = watch.until(lambda line: line["event"] == "fraction_result" and line["fraction"] == 2)
+        failed = watch.until(lambda line: line["event"] == "fraction_result" and line["fraction"] == 1)
         assert failed["status"] == "failed"
         assert failed["error"].startswith("its series is not complete")
         assert failed["volumes"] == {}
@@ -73,42 +73,42 @@ def test_an_incomplete_series_fails_its_fraction_until_the_rest_arrives(
         assert "its series is not complete" in without.err
         send(rest, port)
         watch.until(
-            lambda line: line["event"] == "fraction_result" and line["fraction"] == 2 and line["status"] == "ok"
+            lambda line: line["event"] == "fraction_result" and line["fraction"] == 1 and line["status"] == "ok"
         )
-        send(phantom.fractions[2], port)
+        send(phantom.fractions[1], port)
         assert watch.end() == 0, watch.err
-    assert [f["status"] for f in read_results(tmp_path / "without")["fractions"]] == ["ok", "failed", "failed"]
+    assert [f["status"] for f in read_results(tmp_path / "without")["fractions"]] == ["failed", "failed"]
     assert without_software(quantified(file, tmp_path / "out")) == without_software(imported.document)
 
 
 def test_of_two_series_in_one_window_the_last_is_used_and_said_to_be_provisional(
     phantom: PhantomTreatment, imported: Imported, tmp_path: Path
 ) -> None:
-    again = rewritten(phantom.fractions[1], tmp_path / "again", new_series("again"), later(timedelta(minutes=2)))
+    again = rewritten(phantom.fractions[0], tmp_path / "again", new_series("again"), later(timedelta(minutes=2)))
     file = tmp_path / "live.holmia"
     with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
-        for folder in (*phantom.series_folders[:5], again, *phantom.series_folders[5:]):
+        for folder in (*phantom.series_folders[:4], again, *phantom.series_folders[4:]):
             send(folder, port)
         assert watch.end() == 0, watch.err
     document = quantified(file, tmp_path / "out")
-    first, second, third = document["fractions"]
+    first, second = document["fractions"]
     expected = imported.document["fractions"]
-    assert (first["status"], second["status"], third["status"]) == ("ok", "provisional", "ok")
-    assert first == expected[0]
-    assert second["series_instance_uid"] not in {f["series_instance_uid"] for f in expected}
-    assert second["acquired_at"] > expected[1]["acquired_at"]
-    assert any("two series" in reason for reason in second["provisional_reasons"])
+    assert (first["status"], second["status"]) == ("provisional", "ok")
+    assert second == expected[1]
+    assert first["series_instance_uid"] not in {f["series_instance_uid"] for f in expected}
+    assert first["acquired_at"] > expected[0]["acquired_at"]
+    assert any("two series" in reason for reason in first["provisional_reasons"])
     alarms = [a for a in document["alarms"] if a["kind"] == "ambiguous_series"]
-    assert [(a["position"], a["fraction"]) for a in alarms] == [("RHA", 2)]
+    assert [(a["position"], a["fraction"]) for a in alarms] == [("RHA", 1)]
     # The same images under another name: the numbers cannot differ.
-    assert second["volumes"] == expected[1]["volumes"]
+    assert first["volumes"] == expected[0]["volumes"]
 
 
 def test_a_spin_echo_in_the_window_is_ignored(phantom: PhantomTreatment, imported: Imported, tmp_path: Path) -> None:
-    t2 = rewritten(phantom.fractions[1], tmp_path / "t2", new_series("t2"), later(timedelta(minutes=2)), spin_echo)
+    t2 = rewritten(phantom.fractions[0], tmp_path / "t2", new_series("t2"), later(timedelta(minutes=2)), spin_echo)
     file = tmp_path / "live.holmia"
     with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
-        for folder in (*phantom.series_folders[:5], t2, *phantom.series_folders[5:]):
+        for folder in (*phantom.series_folders[:4], t2, *phantom.series_folders[4:]):
             send(folder, port)
         assert watch.end() == 0, watch.err
     refusals = [line["holmium_refusal"] for line in watch.of("series_complete") if line["holmium_refusal"]]

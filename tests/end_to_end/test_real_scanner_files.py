@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 - the library's own short name
 from holmia_processes import (
     PATIENCE_S,
     events_of,
@@ -24,6 +24,8 @@ from holmia_processes import (
     watching,
 )
 from pydicom import dcmread
+
+Received = tuple[Path, list[dict[str, Any]]]
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("real_files")]
 
@@ -79,9 +81,7 @@ def imprinted(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="module")
-def received(
-    real_data: Path, imprinted: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[dict[str, Any]]]:
+def received(real_data: Path, imprinted: Path, tmp_path_factory: pytest.TempPathFactory) -> Received:
     """The site's series with its phase images, then the imprinted one, through the network; and what `watch` said."""
     file = tmp_path_factory.mktemp("received") / "site.holmia"
     with listening(file, imprinted / "plan.toml") as (_, port), watching(file) as watch:
@@ -92,7 +92,7 @@ def received(
     return file, watch.lines
 
 
-def test_every_real_instance_is_stored(received: tuple[Path, list[dict[str, Any]]], real_data: Path) -> None:
+def test_every_real_instance_is_stored(received: Received, real_data: Path) -> None:
     sent = {
         str(dcmread(path, stop_before_pixels=True).SOPInstanceUID)
         for path in (real_data / "siemens_gre_6echo").glob("*.dcm")
@@ -102,18 +102,14 @@ def test_every_real_instance_is_stored(received: tuple[Path, list[dict[str, Any]
     assert not [e for e in events_of(received[0]) if e.kind in ("instance_refused", "instance_quarantined")]
 
 
-def test_magnitude_is_assembled_and_phase_left_out(
-    received: tuple[Path, list[dict[str, Any]]], real_data: Path
-) -> None:
+def test_magnitude_is_assembled_and_phase_left_out(received: Received, real_data: Path) -> None:
     first = dcmread(real_data / "siemens_gre_6echo" / "001_000001_000001.dcm", stop_before_pixels=True)
     complete = [line for line in received[1] if line["event"] == "series_complete" and line["holmium_refusal"] is None]
     assert [(line["echoes"], line["slices"]) for line in complete] == [(6, 10), (6, 10)]
     assert complete[0]["series_instance_uid"] == first.SeriesInstanceUID
 
 
-def test_imprinted_holmium_comes_back_within_five_percent(
-    received: tuple[Path, list[dict[str, Any]]], imprinted: Path, tmp_path: Path
-) -> None:
+def test_imprinted_holmium_comes_back_within_five_percent(received: Received, imprinted: Path, tmp_path: Path) -> None:
     truth = json.loads((imprinted / "truth.json").read_text())
     assert truth["volume_mL"] == pytest.approx(5.0, rel=0.001)
     document = quantified(received[0], tmp_path / "out")
@@ -123,17 +119,13 @@ def test_imprinted_holmium_comes_back_within_five_percent(
     assert volume["dose_mean_Gy"] == pytest.approx(truth["dose_mean_Gy"], rel=0.05)
 
 
-def test_imprinted_folder_gives_the_same_number(
-    received: tuple[Path, list[dict[str, Any]]], imprinted: Path, tmp_path: Path
-) -> None:
+def test_imprinted_folder_gives_the_same_number(received: Received, imprinted: Path, tmp_path: Path) -> None:
     from_folder = quantified(imprinted, tmp_path / "folder", "--plan", imprinted / "plan.toml")
     listened = quantified(received[0], tmp_path / "listened")
     assert from_folder["fractions"] == listened["fractions"]
 
 
-def test_the_real_series_is_fitted(
-    received: tuple[Path, list[dict[str, Any]]], imprinted: Path, tmp_path: Path
-) -> None:
+def test_the_real_series_is_fitted(received: Received, imprinted: Path, tmp_path: Path) -> None:
     quantified(received[0], tmp_path / "out")
     r2star = sitk.ReadImage(str(tmp_path / "out" / "maps" / "r2star_RHA_f1.nii.gz"))
     truth = json.loads((imprinted / "truth.json").read_text())
@@ -160,7 +152,7 @@ def test_a_series_without_t2star_is_refused_with_the_reason(
 ) -> None:
     plan, file = tmp_path / "plan.toml", tmp_path / "site.holmia"
     plan.write_text(PLAN.format(patient_id=patient_id, time=time))
-    with listening(file, plan) as (_, port), running_watch(file) as watch:
+    with listening(file, plan) as (_, port), watching(file) as watch:
         storescu(dicom_only(real_data / folder, tmp_path / "files"), port)
         line = watch.until(lambda line: reason in json.dumps(line))
         assert line["event"] in ("series_complete", "alarm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from pathlib import Path
@@ -24,7 +25,7 @@ from holmia_processes import (
 from pydicom import dcmread
 
 from console.demo.phantom_dicom import PhantomTreatment
-from console.demo.scanner import ScannerError, dicom_files, send_folder
+from console.demo.scanner import ScannerError, SendProgress, dicom_files, send_folder
 from dicom_listener.record import Record
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("sudden_death")]
@@ -53,6 +54,15 @@ def mid_series(phantom: PhantomTreatment, series: Path) -> int:
     folders = phantom.series_folders
     before = sum(len(dicom_files(folder)) for folder in folders[: folders.index(series)])
     return before + len(dicom_files(series)) // 2
+
+
+def cut_off(folder: Path, port: int, progress: SendProgress) -> bool:
+    """Send to a listener that dies; whether the sender noticed. Nothing of its connection is held on to."""
+    try:
+        send_folder(folder, "127.0.0.1", port, progress=progress, timeout_s=10.0)
+    except ScannerError:
+        return True
+    return False
 
 
 def test_a_killed_watch_starts_again_and_says_the_same(
@@ -103,6 +113,7 @@ def test_a_killed_operator_console_loses_nothing_that_it_showed(
     assert_same_maps(tmp_path / "out", imported.out)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pynetdicom leaves the sockets of a peer that died open
 def test_a_killed_listener_has_everything_it_acknowledged(
     phantom: PhantomTreatment, imported: Imported, tmp_path: Path
 ) -> None:
@@ -119,11 +130,11 @@ def test_a_killed_listener_has_everything_it_acknowledged(
                 if done == kill_at:
                     listener.process.kill()
 
-            with pytest.raises(ScannerError):
-                send_folder(phantom.folder, "127.0.0.1", port, progress=killing, timeout_s=10.0)
+            assert cut_off(phantom.folder, port, killing)
             listener.process.wait(timeout=20)
             assert acknowledged == kill_at
         assert set(uids[:acknowledged]) <= stored_uids(file)
+    gc.collect()  # those sockets, here and not in the middle of another test
     with listening(file, phantom.plan_path, port=port):
         send(phantom.folder, port)
     stored = [e.payload["sop_instance_uid"] for e in events_of(file) if e.kind == "instance_stored"]

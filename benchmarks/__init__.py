@@ -1,0 +1,1 @@
+"""Timings of Holmia on this machine; `make bench` prints them."""

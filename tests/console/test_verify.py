@@ -1,0 +1,177 @@
+"""``--verify``: identical on the same file; a changed plan, setting or payload is named."""
+
+from __future__ import annotations
+
+import copy
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from config.plan import load_plan
+from config.settings import load_settings
+from console.demo.phantom_acquisition import AcquisitionOptions
+from console.demo.phantom_dicom import small_options, write_phantom
+from console.demo.phantom_headers import Flavour
+from console.engine import Engine
+from console.session import Session
+from console.verify import largest_difference, verify_shown
+from dicom_listener.events import Event, Kind
+from dicom_listener.record import Record
+
+ZONE = "Europe/Amsterdam"
+NINE = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory) -> list[tuple[Event, bytes | None]]:
+    """All events, with objects, of a file that an operator's console has been at."""
+    protocol = AcquisitionOptions(
+        shape=(14, 40, 60), spacing_mm=(12.0, 6.5, 6.5), echo_times_s=(0.0012, 0.003, 0.006, 0.01), subsamples=1
+    )
+    root = tmp_path_factory.mktemp("verify")
+    phantom = write_phantom(
+        root / "p",
+        small_options(
+            flavour=Flavour.PHILIPS_ENHANCED, n_tumours=2, fractions=2, acquisition=protocol, saturating_tumour=None
+        ),
+    )
+    plan, settings = load_plan(phantom.plan_path, site_time_zone=ZONE), load_settings()
+    with Record.create(root / "shown.holmia") as record:
+        payload = {
+            "plan": plan.to_mapping(),
+            "sha256": plan.sha256,
+            "settings": {
+                "quantification": settings.quantification.to_mapping(),
+                "alarms": settings.alarms.to_mapping(),
+            },
+            "time_zone": ZONE,
+        }
+        record.append(Kind.PLAN_LOADED, payload, actor="test", utc=NINE)
+        session = Session(record=record, engine=Engine(), clock=lambda: NINE, operator=True)
+        seen = 0
+        for folder in phantom.series_folders:
+            for path in sorted(folder.rglob("*.dcm")):
+                stored = {"association": folder.name}
+                record.append(Kind.INSTANCE_STORED, stored, actor="listener", utc=NINE, data=path.read_bytes())
+            record.append(Kind.ASSOCIATION_CLOSED, {"association": folder.name}, actor="listener", utc=NINE)
+            while batch := record.events(seen):
+                session.take(batch)
+                seen = batch[-1].seq
+        kept = []
+        after = 0
+        while batch := record.events(after):
+            kept += [(e, record.object_bytes(e.object_sha256) if e.object_sha256 else None) for e in batch]
+            after = batch[-1].seq
+    return kept
+
+
+def rewritten(path: Path, events: list[tuple[Event, bytes | None]], change=lambda event, payload: None) -> Record:
+    """A file of the same events, each payload first given to `change`; the chain of hashes is sound again."""
+    record = Record.create(path)
+    for event, data in events:
+        payload = copy.deepcopy(event.payload)
+        change(event, payload)
+        record.append(event.kind, payload, actor=event.actor, utc=event.utc, data=data)
+    return record
+
+
+def test_the_same_file_is_identical(shown, tmp_path):
+    with rewritten(tmp_path / "same.holmia", shown) as record:
+        told: list[int] = []
+        comparisons = verify_shown(record, progress=lambda event: told.append(event.seq))
+        assert [(c.label, c.verdict, c.detail) for c in comparisons] == [
+            ("RHA F1", "identical", ""),
+            ("RHA F2", "identical", ""),
+        ]
+        assert told == list(range(1, record.head().seq + 1))
+
+
+def test_verifying_writes_nothing(shown, tmp_path):
+    with rewritten(tmp_path / "same.holmia", shown) as record:
+        before = record.head()
+        verify_shown(record)
+        assert record.head() == before
+
+
+def test_a_changed_setting_is_different_and_says_where(shown, tmp_path):
+    def change(event, payload):
+        if event.kind == Kind.PLAN_LOADED:
+            payload["plan"]["calibration"]["relaxivity_per_s_per_mg_mL"] = 216.0
+
+    with rewritten(tmp_path / "other.holmia", shown, change) as record:
+        first, second = verify_shown(record)
+    assert (first.verdict, second.verdict) == ("different", "different")
+    assert "largest relative difference" in first.detail
+    assert "volumes." in first.detail or "trend." in first.detail
+
+
+def test_an_altered_number_is_different_and_says_which(shown, tmp_path):
+    def change(event, payload):
+        if event.kind == Kind.RESULT_SHOWN and payload["fraction"] == 2:
+            payload["result"]["volumes"]["Tumour 1"]["dose_mean_Gy"] *= 1.01
+
+    with rewritten(tmp_path / "altered.holmia", shown, change) as record:
+        first, second = verify_shown(record)
+    assert first.verdict == "identical"
+    assert second.verdict == "different"
+    assert second.detail.endswith("in volumes.Tumour 1.dose_mean_Gy")
+
+
+def test_the_last_digits_are_within_tolerance_and_told(shown, tmp_path):
+    def change(event, payload):
+        if event.kind == Kind.RESULT_SHOWN:
+            payload["result"]["volumes"]["Tumour 1"]["dose_mean_Gy"] *= 1 + 1e-7
+            payload["software_version"] = "0.0.1"
+
+    with rewritten(tmp_path / "digits.holmia", shown, change) as record:
+        comparisons = verify_shown(record)
+    assert {c.verdict for c in comparisons} == {"within tolerance"}
+    assert "shown by version 0.0.1, recomputed by " in comparisons[0].detail
+
+
+def test_maps_that_differ_in_their_last_digits_are_not_identical(shown, tmp_path):
+    def change(event, payload):
+        if event.kind == Kind.RESULT_SHOWN:
+            payload["map_sha256"]["dose"] = "0" * 64
+
+    with rewritten(tmp_path / "maps.holmia", shown, change) as record:
+        comparisons = verify_shown(record)
+    assert {c.verdict for c in comparisons} == {"within tolerance"}
+    assert comparisons[0].detail == "the maps differ in their last digits"
+
+
+def test_a_result_that_no_event_explains_is_different(shown, tmp_path):
+    def change(event, payload):
+        if event.kind == Kind.RESULT_SHOWN and payload["fraction"] == 2:
+            payload["fraction"] = 7
+
+    with rewritten(tmp_path / "made_up.holmia", shown, change) as record:
+        second = verify_shown(record)[1]
+    assert (second.verdict, second.detail) == ("different", "no result is computed from these events")
+
+
+def test_a_file_that_nobody_looked_at_has_nothing_to_compare(tmp_path):
+    with Record.create(tmp_path / "empty.holmia") as record:
+        assert verify_shown(record) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"a": 1.0}, {"a": 1.0}, (0.0, "")),
+        ({"a": 1.0, "b": {"c": [1.0, 2.0]}}, {"a": 1.0, "b": {"c": [1.0, 2.2]}}, (0.2 / 2.2, "b.c[1]")),
+        ({"a": 1}, {"b": 1}, (math.inf, "")),
+        ({"a": [1]}, {"a": [1, 2]}, (math.inf, "a")),
+        ({"a": None}, {"a": 0.0}, (math.inf, "a")),
+        ({"a": True}, {"a": 1}, (math.inf, "a")),
+        ({"a": "ok"}, {"a": "failed"}, (math.inf, "a")),
+        ({"a": 0.0}, {"a": 1e-300}, (1.0, "a")),
+        ({}, {}, (0.0, "")),
+    ],
+)
+def test_the_largest_difference_and_where_it_is(first, second, expected):
+    difference, where = largest_difference(first, second)
+    assert difference == pytest.approx(expected[0])
+    assert where == expected[1]
