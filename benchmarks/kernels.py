@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,7 @@ from benchmarks.timing import Row, row, seconds_of
 from console.demo.phantom_dicom import PhantomTreatment
 from dicom_listener.assembly import Assembly
 from dicom_listener.decode import decode
-from quantify.model import EchoSeries
+from quantify.model import EchoSeries, FloatArray
 from quantify.occupancy import occupancy
 from quantify.r2star import fit_r2star
 
@@ -23,7 +24,7 @@ def kernel_rows(phantom: PhantomTreatment) -> list[Row]:
     floor = statistics.median(copy)
     rows = [row(f"memory copy of the series {size}", [1000 * s for s in copy], "ms")]
     for method in ("log_linear", "nonlinear"):
-        taken = seconds_of(lambda method=method: fit_r2star(reference, method=method))
+        taken = seconds_of(functools.partial(fit_r2star, reference, method=method))
         note = f"{statistics.median(taken) / floor:.0f} × the copy"
         rows.append(row(f"R2* fit, {method}, of all voxels with signal", [1000 * s for s in taken], "ms", note))
     liver = liver_contours(phantom)
@@ -46,7 +47,7 @@ def reference_of(phantom: PhantomTreatment) -> EchoSeries:
     return series
 
 
-def liver_contours(phantom: PhantomTreatment) -> list:
+def liver_contours(phantom: PhantomTreatment) -> list[FloatArray]:
     """The polygons of the phantom's liver."""
     (path,) = phantom.structures.iterdir()
     structures = decode(path.read_bytes(), time_zone=ZoneInfo(phantom.treatment.time_zone)).structure_set

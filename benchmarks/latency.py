@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, Queue
@@ -29,10 +30,10 @@ _BATCH = 16
 _PARTS = {
     "fit": ("fit_series",),
     "registration": ("register",),
-    "resampling": ("align",),
+    "signal shares and resampling": ("align",),
     "holmium map": ("holmium_map",),
     "statistics": ("evaluate_treatment",),
-    "stacking the series": ("_assembled",),
+    "stacking the series": ("assembled",),
     "volumes": ("_volumes_on", "disjoint_occupancies"),
 }
 """Functions of each part; none calls another's."""
@@ -43,9 +44,11 @@ def latency_rows(phantom: PhantomTreatment, folder: Path) -> list[Row]:
     file = folder / "latency.holmia"
     latencies = _watched(phantom, file)
     rows = [row("latency: last image stored → dose known", latencies, "s", "holmia watch; aim 1 s")]
-    parts = _taken_apart(file)
+    parts, per_image = _taken_apart(file)
     for name in parts[0]:
         rows.append(row(f"  of which, in the engine: {name}", [p[name] for p in parts], "s"))
+    note = "what the console needs for each image while they arrive"
+    rows.append(row("taking in an image: read, decode, assemble", [1000 * s for s in per_image], "ms", note))
     return rows
 
 
@@ -107,15 +110,19 @@ def _next(lines: Queue[dict[str, Any]], event: str) -> dict[str, Any]:
             return line
 
 
-def _taken_apart(file: Path) -> list[dict[str, float]]:
-    """Seconds of each part for every fraction, in this process: from the last image taken to the results."""
+def _taken_apart(file: Path) -> tuple[list[dict[str, float]], list[float]]:
+    """Seconds of each part, from the last image to the results, for every fraction; seconds for each image taken in."""
     engine = Engine()
     found: list[dict[str, float]] = []
+    per_image: list[float] = []
     with Record.open(file, read_only=True) as record:
         after = 0
         while batch := record.events(after, limit=_BATCH):
+            start = time.perf_counter()
             for event in batch:
                 feed(engine, record, event)
+            if all(event.kind == Kind.INSTANCE_STORED for event in batch):
+                per_image.append((time.perf_counter() - start) / len(batch))
             after = batch[-1].seq
             if not any(event.kind == Kind.INSTANCE_STORED for event in batch):
                 engine.advance()
@@ -131,7 +138,7 @@ def _taken_apart(file: Path) -> list[dict[str, float]]:
                 found.append(_parts(pstats.Stats(profile)))
     if not found:
         raise ValueError(f"{file}: the engine computed no fraction.")
-    return found
+    return found, per_image
 
 
 def _parts(stats: pstats.Stats) -> dict[str, float]:

@@ -26,7 +26,7 @@ from quantify.holmium import (
     registered_grid,
     relaxivity_per_s_per_mg_ml,
 )
-from quantify.model import EchoSeries, FractionResult, Injection, ParametricMap, Registration, RegistrationStatus
+from quantify.model import EchoSeries, FractionResult, Grid, Injection, ParametricMap, Registration, RegistrationStatus
 from quantify.partial_volume import Shares
 from quantify.pipeline import (
     Evaluated,
@@ -93,6 +93,7 @@ class _SeriesMaps:
     r2star: ParametricMap | None = None
     holmium: ParametricMap | None = None
     shares: Shares = field(default_factory=dict)
+    imaged_grid: Grid | None = None
 
 
 class Quantifier:
@@ -217,6 +218,7 @@ class Quantifier:
             r2star=maps.r2star,
             holmium=maps.holmium,
             shares=maps.shares,
+            imaged_grid=maps.imaged_grid,
             error=error,
             registration=maps.registration,
             series_instance_uid=state.series_instance_uids[0],
@@ -261,7 +263,9 @@ class Quantifier:
             relaxivity=basis.relaxivity,
             settings=basis.settings,
         )
-        return _SeriesMaps(registration=registration, r2star=r2star, holmium=holmium, shares=aligned.shares)
+        return _SeriesMaps(
+            registration=registration, r2star=r2star, holmium=holmium, shares=aligned.shares, imaged_grid=lies
+        )
 
     def _anatomy_on(self, basis: _Basis, bindings: Sequence[Binding], by_key: Mapping[str, SeriesState]) -> Anatomy:
         """The series that the structures were drawn on, on the reference grid; else the reference's first echo."""

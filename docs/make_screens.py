@@ -18,7 +18,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 import numpy as np
 from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QImage, QImageWriter
 
 from config.plan import load_plan
 from config.settings import load_settings
@@ -70,7 +70,7 @@ def known_after(phantom: PhantomTreatment, folders: Sequence[Path], fractions: i
     given = phantom.treatment.injections
     not_yet = phantom.fractions[fractions:]
     sent = [folder for folder in folders if folder not in not_yet]
-    now = given[fractions - 1].time if fractions else given[0].time - timedelta(minutes=10)
+    now = given[fractions - 1].time + timedelta(minutes=5) if fractions else given[0].time - timedelta(minutes=15)
     settings = load_settings(None)
     plan = load_plan(phantom.planned_only_path, site_time_zone=settings.site.time_zone)
     payload = {
@@ -134,8 +134,10 @@ def with_fewer_shades(path: Path) -> None:
     shades = np.frombuffer(image.constBits(), dtype=np.uint8).reshape(shape).astype(np.uint16)
     rounded = np.minimum((shades + _STEP // 2) // _STEP * _STEP, 255).astype(np.uint8)
     picture = QImage(rounded.data, image.width(), image.height(), image.bytesPerLine(), QImage.Format.Format_RGB888)
-    if not picture.save(str(path), "PNG", 0):  # 0: slow and small
-        raise OSError(f"{path} could not be written: check that the folder is writable.")
+    writer = QImageWriter(str(path))
+    writer.setQuality(0)  # slow and small
+    if not writer.write(picture):
+        raise OSError(f"{path} could not be written: {writer.errorString()}; check that the folder is writable.")
 
 
 def _quiet(kind: QtMsgType, _context: QMessageLogContext, text: str) -> None:

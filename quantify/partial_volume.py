@@ -29,6 +29,11 @@ _NEIGHBOURHOOD_MM = 10.0
 _RIM_MM = 5.0
 """Full widths of the neighbourhoods in which a tissue's pure voxels, and its parts of mixed voxels, are averaged."""
 _LEAST_DIFFERENCE_PER_S = 0.5
+_LEAST_OWN = 0.05
+_SMOOTHING_MM = 3.0
+"""Full width over which the own dose is smoothed before its gradient is taken."""
+_ALIGNED = 0.1
+"""Axes of two grids correspond while they do not lean into each other by more than this."""
 _MINIMUM_PURE_VOXELS = 20
 
 Shares = Mapping[str, Array]
@@ -214,7 +219,13 @@ def _quadratic(flat: NDArray[np.intp], grid: Grid) -> FloatArray:
 
 
 def mixture(
-    volume: Volume, dose: ParametricMap, shares: Shares, roles: Mapping[str, Role], *, baseline_gy: Array | None = None
+    volume: Volume,
+    dose: ParametricMap,
+    shares: Shares,
+    roles: Mapping[str, Role],
+    *,
+    baseline_gy: Array | None = None,
+    imaged_grid: Grid | None = None,
 ) -> Mixture | None:
     """What the voxels of a volume hold besides it; None where a correction is not possible.
 
@@ -231,6 +242,8 @@ def mixture(
     baseline_gy
         R2* of the reference that was subtracted, as dose [Gy]. An edge voxel's baseline is a mixture too, in other
         shares than the fraction's; with it a tumour's own part is held against the tumour's own baseline.
+    imaged_grid
+        Where the series' own voxels lay in the space of the map, if it was interpolated from them.
     """
     if not shares:
         return None
@@ -252,6 +265,9 @@ def mixture(
         foreign[box] += _baseline_of_mixture(
             baseline_gy[box], {n: s[box] for n, s in shares.items()}, own[box], dose.grid
         )
+    if imaged_grid is not None and volume.role == Role.TUMOUR:
+        spread = _interpolation_spread(volume, imaged_grid)
+        foreign[box] += own[box] * _drawn_inwards(dose.values[box] - foreign[box], own[box], spread, dose.grid)
     if int((own[volume.occupancy > 0] >= _MOSTLY_OWN).sum()) < _MINIMUM_PURE_VOXELS:
         return None
     return Mixture(own=own, foreign=foreign)
@@ -266,6 +282,43 @@ def _baseline_of_mixture(baseline_gy: Array, shares: Shares, own: Array, grid: G
             mixed += share * _mean_of_pure(baseline_gy, share, grid)
     applies = (explained > _PURE) & (own < _PURE) & np.isfinite(baseline_gy)
     return np.where(applies, mixed - baseline_gy, np.float32(0))
+
+
+def _interpolation_spread(volume: Volume, imaged_grid: Grid) -> FloatArray:
+    """Variance (3,) [voxels²] of the places from which trilinear interpolation takes its values, at the volume.
+
+    t·(1 − t) along each axis for a point that lies t of the way from one voxel to the next; none on the voxels.
+    """
+    grid = volume.grid
+    matrix = imaged_grid.index_from_lps @ grid.affine_lps_mm
+    scale = np.abs(np.diag(matrix)[:3])
+    if np.abs(matrix[:3, :3] - np.diag(np.diag(matrix)[:3])).max() > _ALIGNED * scale.min():
+        return np.zeros(3)  # axes that do not correspond
+    # At a voxel, not between voxels: with equal spacing t is the same at all of them.
+    centre = np.rint(ndimage.center_of_mass(volume.occupancy))
+    place = (matrix @ (*centre, 1.0))[:3]
+    part = place - np.floor(place)
+    spread: FloatArray = part * (1.0 - part) / scale**2
+    return spread
+
+
+def _drawn_inwards(own_part: Array, own: Array, spread: FloatArray, grid: Grid) -> Array:
+    """What interpolation adds to the own dose of edge voxels: they take it from where the volume's share is larger.
+
+    The mean of D·f over neighbours, divided by that of f, is D at the centroid of the shares, Var·∇ln f away from the
+    voxel: ΔD = Σ_axis Var·∂ln f·∂D. 0 where the voxel is the volume's alone or not at all.
+    """
+    present = np.isfinite(own_part) & (own > _LEAST_OWN)
+    weight = np.where(present, own, np.float32(0))
+    width = [_SMOOTHING_MM / 2.355 / spacing for spacing in grid.spacing_mm]
+    total = ndimage.gaussian_filter(np.where(present, own_part, np.float32(0)) * weight, width)
+    power = ndimage.gaussian_filter(weight * weight, width)
+    level = np.where(power > _LEAST_OWN**2, total / np.maximum(power, _LEAST_OWN**2), np.float32(0))
+    share = np.log(np.maximum(own, _LEAST_OWN))
+    change = np.zeros(own.shape, dtype=np.float32)
+    for axis in range(3):
+        change += np.float32(spread[axis]) * np.gradient(share, axis=axis) * np.gradient(level, axis=axis)
+    return np.where((own >= _MOSTLY_OWN) & (own < _PURE) & (power > 1e-2), change, np.float32(0))
 
 
 def _mean_of_pure(values: Array, share: Array, grid: Grid) -> Array:

@@ -16,6 +16,7 @@ from quantify.model import (
     FractionMaps,
     FractionResult,
     FractionStatus,
+    Grid,
     Injection,
     ParametricMap,
     Registration,
@@ -57,6 +58,8 @@ class ImagedFraction:
     provisional_reasons: tuple[str, ...] = ()
     shares: Shares = field(default_factory=dict)
     """Share of every voxel's signal by volume (`quantify.partial_volume`), on the reference grid."""
+    imaged_grid: Grid | None = None
+    """Where the series' own voxels lay, in the reference's space: between them the maps are interpolated."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -252,7 +255,9 @@ def _all_statistics(
             v,
             specific_activity,
             physics,
-            mixed=mixture(v.volume, maps.dose, shares, roles, baseline_gy=baseline_gy),
+            mixed=mixture(
+                v.volume, maps.dose, shares, roles, baseline_gy=baseline_gy, imaged_grid=fraction.imaged_grid
+            ),
         )
         for v in volumes
     }

@@ -1,4 +1,4 @@
-"""The words around the program hold: commands exist, links resolve, nothing of the machine they were built on is left."""
+"""The words around the program hold: commands exist, links resolve, no trace of a build machine is left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 # Built from parts, so that this file does not hold what it looks for.
-BUILD_PATHS = re.compile("|".join(["/" + r"work/(?:main|shared)", "/" + r"(?:home|Users)/\w", "/" + "root/"]))
+BUILD_PATHS = re.compile("|".join(["/" + r"work/(?:main|shared)", "/" + r"(?:home|Users)/\w{2}", "/" + "root/"]))
 REGISTRIES = re.compile(
     r"https?://(?:[\w.-]*\.)?(?:" + "|".join(["pypi" + r"\.org", "pythonhosted" + r"\.org", "artifact" + "ory"]) + ")"
 )

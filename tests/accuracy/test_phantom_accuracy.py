@@ -27,7 +27,7 @@ from quantify.model import FractionStatus, RegistrationStatus, Role
 ZONE = "Europe/Amsterdam"
 ONE, TWO = ("RHA",), ("RHA", "LHA")
 
-# (seed, vendor, positions, saturating tumour, slices × rows × columns, spacing mm, SNR, tilt °, shuffled, series per echo)
+# seed, vendor, positions, saturating tumour, shape, spacing mm, SNR, tilt °, files shuffled, a series per echo
 CASES = [
     (1, Flavour.SIEMENS_CLASSIC, ONE, 0, (36, 80, 112), (4.5, 3.5, 3.5), 50.0, (0.0, 0.0, 0.0), False, False),
     (2, Flavour.SIEMENS_ENHANCED, TWO, 1, (40, 92, 124), (4.0, 3.0, 3.0), 40.0, (10.0, 0.0, 0.0), True, False),

@@ -83,7 +83,9 @@ def test_a_good_fraction_raises_nothing():
     assert alarms(replace(healthy(40.0), recovery_ratio=1.02, recovery_u=0.05)) == ()
 
 
-@pytest.mark.parametrize(("mean", "u", "raised"), [(49.0, 3.0, False), (49.2, 3.0, True), (55.0, 0.0, False), (55.1, 0.0, True)])
+@pytest.mark.parametrize(
+    ("mean", "u", "raised"), [(49.0, 3.0, False), (49.2, 3.0, True), (55.0, 0.0, False), (55.1, 0.0, True)]
+)
 def test_the_healthy_livers_upper_bound_is_held_against_the_limit(mean, u, raised):
     """1.96 · 3 Gy = 5.88 Gy: the bound is above 55 Gy from a mean of 49.12 Gy on."""
     assert bool(alarms(healthy(mean, u))) is raised
@@ -118,7 +120,14 @@ def test_another_failure_is_medium():
 
 @pytest.mark.parametrize(
     ("ratio", "u", "raised"),
-    [(1.14, 0.01, False), (1.16, 0.01, True), (0.86, 0.01, False), (0.84, 0.01, True), (1.25, 0.13, False), (None, None, False)],
+    [
+        (1.14, 0.01, False),
+        (1.16, 0.01, True),
+        (0.86, 0.01, False),
+        (0.84, 0.01, True),
+        (1.25, 0.13, False),
+        (None, None, False),
+    ],
 )
 def test_recovery_is_held_against_the_larger_of_15_percent_and_two_u(ratio, u, raised):
     found = alarms(result(recovery_ratio=ratio, recovery_u=u))

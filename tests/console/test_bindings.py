@@ -193,7 +193,9 @@ def test_another_field_strength_is_refused():
         "acquired at 1.5 T but the relaxivity was calibrated at 3 T; give the calibration of this scanner"
     )
     assert roles(treatment(), series("10:00", field_strength_t=1.5)) == {"10:00": "refused"}
-    assert roles(treatment(), series("10:00", field_strength_t=2.89)) == {"10:00": "reference"}, "a 3 T scanner's 2.89 T"
+    assert roles(treatment(), series("10:00", field_strength_t=2.89)) == {"10:00": "reference"}, (
+        "a 3 T scanner's 2.89 T"
+    )
 
 
 @pytest.mark.parametrize("times", [TIMES[:3], (*TIMES[:3], 0.0060), tuple(t * 1.1 for t in TIMES)])
@@ -229,9 +231,7 @@ def test_a_cancelled_injection_gives_its_series_to_the_one_before():
 
 
 def test_a_moved_injection_moves_its_window():
-    moved = event(
-        Kind.INJECTION_RECORDED, {"position": "RHA", "fraction": 2, "time": "2026-03-04T10:40:00+01:00"}
-    )
+    moved = event(Kind.INJECTION_RECORDED, {"position": "RHA", "fraction": 2, "time": "2026-03-04T10:40:00+01:00"})
     assert roles(treatment(moved), series("10:00"), series("10:35"))["10:35"] == "fraction RHA F1"
 
 

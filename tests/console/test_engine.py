@@ -29,7 +29,10 @@ START = datetime(2026, 3, 4, 8, 0, tzinfo=UTC)
 def coarse(flavour: Flavour) -> PhantomOptions:
     """A phantom that shows laws, not accuracy: one position, three fractions, five echoes."""
     protocol = AcquisitionOptions(
-        shape=(16, 44, 66), spacing_mm=(10.0, 6.0, 6.0), echo_times_s=(0.0012, 0.003, 0.0055, 0.0085, 0.012), subsamples=1
+        shape=(16, 44, 66),
+        spacing_mm=(10.0, 6.0, 6.0),
+        echo_times_s=(0.0012, 0.003, 0.0055, 0.0085, 0.012),
+        subsamples=1,
     )
     return small_options(
         flavour=flavour, n_tumours=2, fractions=3, acquisition=protocol, anatomy_spacing_mm=(10.0, 6.0, 6.0)

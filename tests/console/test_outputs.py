@@ -45,7 +45,11 @@ NINE_UTC = datetime(2026, 3, 4, 9, 12, tzinfo=UTC)
 ZONE = ZoneInfo("Europe/Amsterdam")
 TILT = np.radians(15.0)
 AFFINE = np.eye(4)
-AFFINE[:3, :3] = np.array([[0, 0, 1], [-np.sin(TILT), np.cos(TILT), 0], [np.cos(TILT), np.sin(TILT), 0]]) * (5.0, 3.0, 2.0)
+AFFINE[:3, :3] = np.array([[0, 0, 1], [-np.sin(TILT), np.cos(TILT), 0], [np.cos(TILT), np.sin(TILT), 0]]) * (
+    5.0,
+    3.0,
+    2.0,
+)
 AFFINE[:3, 3] = (-90.0, -70.0, -40.0)
 GRID = Grid(shape=(4, 5, 6), affine_lps_mm=AFFINE, frame_of_reference_uid="1.2.3")
 PLAN = plan_from_mapping(
@@ -228,7 +232,9 @@ def test_times_carry_the_treatments_offset():
 
 def test_the_text_is_strict_json_and_refuses_nan():
     text = results_json(SNAPSHOT)
-    assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in results.json")) == results_document(SNAPSHOT)
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in results.json")) == results_document(
+        SNAPSHOT
+    )
     spoiled = replace(SNAPSHOT, results=(replace(GOOD, measured_mbq=float("nan")),))
     with pytest.raises(ValueError, match="JSON"):
         results_json(spoiled)
@@ -326,5 +332,5 @@ def test_a_failure_leaves_the_last_good_files_and_no_half_written_ones(tmp_path,
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="The outputs cannot be written to .*file.*; choose another --out"):
+    with pytest.raises(OutputError, match=r"The outputs cannot be written to .*file.*; choose another --out"):
         write_outputs(SNAPSHOT, tmp_path / "file" / "out")

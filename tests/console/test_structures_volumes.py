@@ -90,7 +90,9 @@ def test_a_territory_adds_its_healthy_part():
 def test_a_missing_structure_is_left_out_with_a_sentence_that_names_what_there_is():
     found = treatment_volumes(structure_set(LIVER, SECOND), plan(("Tumour 1", "Tumour 2")), GRID)
     assert [v.name for v in found.all] == ["Tumour 2", "Liver", "Healthy liver"]
-    assert found.faults == ("Structure 'Tumour 1' of the plan is not in the structure set, which has: Liver, Tumour 2.",)
+    assert found.faults == (
+        "Structure 'Tumour 1' of the plan is not in the structure set, which has: Liver, Tumour 2.",
+    )
 
 
 def test_without_a_liver_there_is_no_healthy_part():

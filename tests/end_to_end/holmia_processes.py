@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import json
+import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from console.__main__ import main
 from console.demo.scanner import SendReport, send_folder
 from console.processes import holmia_command
 from dicom_listener.events import Event
@@ -35,18 +39,41 @@ class Finished:
     err: str
 
 
-def run(*arguments: object, timeout_s: float = PATIENCE_S) -> Finished:
-    """Run a command to its end; a traceback is a failure whatever the command was asked."""
-    done = subprocess.run(
-        holmia_command(*map(str, arguments)), capture_output=True, text=True, timeout=timeout_s, check=False
-    )
-    assert "Traceback" not in done.stderr, done.stderr
+_WITH_SIGNALS = ("listen", "watch", "console")
+
+
+def run(*arguments: object, own_process: bool = False) -> Finished:
+    """Run a command to its end; a traceback is a failure whatever the command was asked.
+
+    What starts and ends by signals has a process of its own; the others share this one, which saves their start.
+    """
+    words = [str(argument) for argument in arguments]
+    finished = _in_own_process(words) if own_process or words[0] in _WITH_SIGNALS else _in_this_process(words)
+    assert "Traceback" not in finished.err, finished.err
+    return finished
+
+
+def _in_own_process(words: list[str]) -> Finished:
+    done = subprocess.run(holmia_command(*words), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     return Finished(status=done.returncode, out=done.stdout, err=done.stderr)
 
 
-def run_well(*arguments: object) -> Finished:
+def _in_this_process(words: list[str]) -> Finished:
+    out, err, before, status = io.StringIO(), io.StringIO(), sys.argv, 0
+    sys.argv = ["holmia", *words]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 0
+    finally:
+        sys.argv = before
+    return Finished(status=status, out=out.getvalue(), err=err.getvalue())
+
+
+def run_well(*arguments: object, own_process: bool = False) -> Finished:
     """Run a command that has to succeed."""
-    done = run(*arguments)
+    done = run(*arguments, own_process=own_process)
     assert done.status == 0, done.err
     return done
 
@@ -154,6 +181,17 @@ def send(folder: Path, port: int, **how: Any) -> SendReport:
     return report
 
 
+def until_sigterm_is_handled(process: subprocess.Popen[str]) -> None:
+    """Wait until a process that says nothing has installed its handler (Linux tells which signals are caught)."""
+    deadline, status = time.monotonic() + PATIENCE_S, Path(f"/proc/{process.pid}/status")
+    while time.monotonic() < deadline:
+        caught = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
+        if int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.02)
+    raise AssertionError("SIGTERM is not handled")
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
@@ -182,9 +220,9 @@ def read_results(folder: Path) -> dict[str, Any]:
     return document
 
 
-def quantified(source: Path, out: Path, *more: object) -> dict[str, Any]:
+def quantified(source: Path, out: Path, *more: object, own_process: bool = False) -> dict[str, Any]:
     """`holmia quantify`, which has to succeed; return `results.json`."""
-    run_well("quantify", source, "--out", out, *more)
+    run_well("quantify", source, "--out", out, *more, own_process=own_process)
     return read_results(out)
 
 

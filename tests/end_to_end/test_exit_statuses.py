@@ -5,12 +5,22 @@ from __future__ import annotations
 import shutil
 import socket
 import sqlite3
-import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import Imported
-from holmia_processes import Finished, events_of, free_port, listening, run, run_well, running, send, watching
+from holmia_processes import (
+    Finished,
+    events_of,
+    free_port,
+    listening,
+    run,
+    run_well,
+    running,
+    send,
+    until_sigterm_is_handled,
+    watching,
+)
 
 from console.demo.phantom_dicom import PhantomTreatment
 from console.processes import holmia_command
@@ -162,8 +172,7 @@ def test_watch_ends_well_on_sigterm(phantom: PhantomTreatment, tmp_path: Path) -
         watch.until(lambda line: line["event"] == "series_complete")
         assert watch.terminate() == 0
     with running(holmia_command("watch", str(tmp_path / "never.holmia"))) as waiting:
-        with pytest.raises(subprocess.TimeoutExpired):
-            waiting.process.wait(timeout=3.0)
+        until_sigterm_is_handled(waiting.process)
         assert waiting.terminate() == 0
 
 
@@ -181,7 +190,9 @@ def test_outputs_that_cannot_be_written_are_told(imported: Imported, tmp_path: P
 
 
 def test_sending_to_nobody_is_told(phantom: PhantomTreatment) -> None:
-    assert_refused(run("send", phantom.structures, f"127.0.0.1:{free_port()}"), 1, "cannot be reached")
+    # Of its own: pynetdicom leaves the socket of a refused connection open.
+    refused = run("send", phantom.structures, f"127.0.0.1:{free_port()}", own_process=True)
+    assert_refused(refused, 1, "cannot be reached")
     assert_refused(run("send", phantom.structures, "nowhere"), 2, "HOST:PORT")
 
 

@@ -106,7 +106,7 @@ def test_live_listened_and_imported_give_equal_results(
 def test_folder_and_treatment_file_give_equal_results(
     phantom: PhantomTreatment, imported: Imported, tmp_path: Path
 ) -> None:
-    document = quantified(phantom.folder, tmp_path / "out", "--plan", phantom.plan_path)
+    document = quantified(phantom.folder, tmp_path / "out", "--plan", phantom.plan_path, own_process=True)
     assert without_software(document) == without_software(imported.document)
     assert_same_maps(tmp_path / "out", imported.out)
 

@@ -99,9 +99,7 @@ def failed(given: Injection, error: str = "registration failed") -> ImagedFracti
 
 
 def evaluate(fractions, volumes=VOLUMES, feeds=None, known=(), **changes):
-    return evaluate_treatment(
-        fractions, volumes=volumes, physics=physics(**changes), feeds=feeds or {}, known=known
-    )
+    return evaluate_treatment(fractions, volumes=volumes, physics=physics(**changes), feeds=feeds or {}, known=known)
 
 
 def results(fractions, **more):
@@ -181,7 +179,9 @@ def test_an_increment_across_a_failed_fraction_takes_the_mean_specific_activity_
 
 
 def test_an_unknown_activity_withholds_the_recovery_from_there_on_and_keeps_the_dose():
-    unknown = injection(2, activity=None, aborted=True, provisional_reason="aborted; the delivered activity is not known")
+    unknown = injection(
+        2, activity=None, aborted=True, provisional_reason="aborted; the delivered activity is not known"
+    )
     r1, r2, r3 = results(
         [imaged(injection(1), holmium(0.1)), imaged(unknown, holmium(0.2)), imaged(injection(3), holmium(0.3))]
     )
