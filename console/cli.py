@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -301,6 +303,7 @@ def replay(
 ) -> int:
     """The dashboard in replay; with --verify, recompute and compare with what was shown."""
     if not verify:
+        _need_display()
         from console.dashboard.run import run_replay
 
         with open_record(file) as record:
@@ -331,8 +334,12 @@ def console(
         raise CommandError("Name the treatment file: holmia console FILE --plan PLAN.", status=EXIT_USAGE)
     if not file.exists() and plan is None:
         raise CommandError(f"{file} does not exist; give --plan to start a treatment.", status=EXIT_USAGE)
+    _need_display()
     if plan is not None:
-        _checked_plan(plan, load_settings(site))  # faults are told here, not by a child that dies
+        settings = load_settings(site)
+        treatment_plan = _checked_plan(plan, settings)  # faults are told here, not by a child that dies
+        if file.exists():
+            _prepared(file, treatment_plan, settings).close()  # also where a listener runs already: it reads no plan
     try:
         with (
             FileLock.acquire(file, "console"),
@@ -342,6 +349,16 @@ def console(
             return run_live(record)
     except (LockHeldError, ProcessError) as error:
         raise CommandError(str(error)) from error
+
+
+def _need_display() -> None:
+    """Say it in a sentence where there is no display: Qt would abort the process."""
+    shown = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+    if sys.platform.startswith("linux") and not shown:
+        raise CommandError(
+            "There is no display for the window (DISPLAY is not set). Use `holmia watch`, `holmia quantify` or "
+            "`holmia replay --verify`, or run it on a desktop."
+        )
 
 
 def _checked_plan(path: Path, settings: Settings) -> TreatmentPlan:

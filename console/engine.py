@@ -88,6 +88,7 @@ class Engine:
         self._alarms: tuple[Alarm, ...] = ()
         self._latched: dict[str, Alarm] = {}
         self._ended = False
+        self._computed_from: tuple[object, Treatment | None] = ((), None)
         self._dirty = True
 
     # -- events in ---------------------------------------------------------------------------------------------------
@@ -168,6 +169,8 @@ class Engine:
             if state.status == SeriesStatus.COMPLETE and self._announced.get(state.key) != state.revision:
                 self._announced[state.key] = state.revision
                 yield SeriesComplete(state=state)
+        if not self._is_news(states):
+            return
         before = {result.key: result for result in self._outcome.results}
         self._outcome = self._quantifier.outcome(
             self._treatment,
@@ -186,6 +189,14 @@ class Engine:
             if alarm.id not in self._latched:
                 yield AlarmFound(alarm=alarm)
             self._latched[alarm.id] = alarm
+
+    def _is_news(self, states: Sequence[SeriesState]) -> bool:
+        """Whether anything has changed that a result or an alarm could depend on; a series that arrives has not."""
+        settled = tuple((s.key, s.status, s.revision, s.reason) for s in states if s.status != SeriesStatus.ARRIVING)
+        basis = (settled, len(self._structure_sets), self._ended)
+        same = basis == self._computed_from[0] and self._treatment is self._computed_from[1]
+        self._computed_from = (basis, self._treatment)
+        return not same
 
     def _voxels(self, state: SeriesState) -> EchoSeries:
         series = self._assembly.assembled(state.key).series

@@ -28,10 +28,18 @@ def patient_identity(dataset: Dataset) -> PatientIdentity:
     )
 
 
+_TEXT = frozenset(
+    {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
+)
+
+
 def text_of(dataset: Dataset, keyword: str) -> str:
     """Return an element's text without padding; empty where it is missing, with replacements where unreadable."""
     raw = dataset.get_item(keyword)
     kept = raw.value if isinstance(raw, RawDataElement) else None
+    # Plain ASCII without an escape reads the same in every character set: no need to build an element for it.
+    if isinstance(kept, bytes) and kept.isascii() and b"\x1b" not in kept and (raw.VR or "LO") in _TEXT:
+        return kept.decode("ascii").strip(" \0")
     # pydicom warns of what it replaces; the replacement characters say it where it matters.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -133,7 +132,6 @@ class Listener:
             (evt.EVT_ACCEPTED, self._on_accepted),
             (evt.EVT_REJECTED, self._on_rejected),
             (evt.EVT_C_STORE, self._on_store),
-            (evt.EVT_PDU_RECV, acknowledge_at_once),
             (evt.EVT_ACSE_RECV, self._on_upper_layer),
             (evt.EVT_RELEASED, self._on_released),
             (evt.EVT_ABORTED, self._on_aborted),
@@ -331,15 +329,6 @@ def _titles(association: Association) -> tuple[str, str]:
     """Return the calling and the called AE title of a requested association."""
     request = cast(A_ASSOCIATE, association.requestor.primitive)
     return (request.calling_ae_title or "").strip(), (request.called_ae_title or "").strip()
-
-
-def acknowledge_at_once(event: Event) -> None:
-    """Send TCP's acknowledgement now: senders without TCP_NODELAY wait for it, 40 ms each time (Linux only)."""
-    wrapper = event.assoc.dul.socket
-    connection = None if wrapper is None else wrapper.socket
-    if connection is not None and hasattr(socket, "TCP_QUICKACK"):
-        with contextlib.suppress(OSError):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def is_listed(address: str, listed: tuple[str, ...]) -> bool:

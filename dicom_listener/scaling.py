@@ -84,7 +84,7 @@ def philips_scale_slope(*datasets: Dataset | None) -> float | None:
 
 def private_value(dataset: Dataset | None, group: int, creator: str, offset: int) -> Any:  # noqa: ANN401
     """Return the value of a private element found through its creator; None where it is missing."""
-    if dataset is None:
+    if dataset is None or not any(tag >> 16 == group for tag in dataset.keys()):  # noqa: SIM118 - elements, not tags
         return None
     try:
         return dataset.private_block(group, creator)[offset].value

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QMessageLogContext, QObject, QSize, Qt, QTimer, QtMsgType, Signal, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
 from console.dashboard import theme
@@ -23,10 +24,17 @@ def create_application(argv: Sequence[str]) -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
+    qInstallMessageHandler(_relay)
     application = QApplication(list(argv))
     application.setApplicationName("Holmia")
     application.setFont(theme.font(15))
     return application
+
+
+def _relay(_kind: QtMsgType, _where: QMessageLogContext, text: str) -> None:
+    """Pass on what Qt has to say, but for what the offscreen platform says of every window."""
+    if "propagateSizeHints" not in text:
+        sys.stderr.write(f"Qt: {text}\n")
 
 
 class SnapshotBridge(QObject):

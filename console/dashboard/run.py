@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
 
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
 from console.dashboard.view import AcknowledgeAlarms, TakeSnapshot
@@ -23,6 +26,7 @@ from dicom_listener.record import Record
 
 _LONGEST_PAUSE_S = 2.0
 _JOIN_TIMEOUT_S = 30.0
+_SIGNAL_MS = 200
 
 
 def system_clock() -> datetime:
@@ -164,9 +168,31 @@ def run_live(record: Record) -> int:
     live = LiveDashboard(record, mode=Mode.LIVE)
     live.dashboard.window.closed.connect(application.quit)
     live.start()
-    status = application.exec()
+    with quit_on_signals(application):
+        status = application.exec()
     live.stop()
     return status
+
+
+@contextlib.contextmanager
+def quit_on_signals(application: QApplication) -> Iterator[None]:
+    """Let SIGTERM and SIGINT close the application in order.
+
+    Python runs its signal handlers between instructions, and Qt's loop executes none while it waits: a timer gives it
+    the occasion.
+    """
+    before = {
+        number: signal.signal(number, lambda *_: application.quit()) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    timer = QTimer()
+    timer.timeout.connect(lambda: None)
+    timer.start(_SIGNAL_MS)
+    try:
+        yield
+    finally:
+        timer.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_replay(record: Record, *, speed: float) -> int:
@@ -186,7 +212,8 @@ def run_replay(record: Record, *, speed: float) -> int:
     dashboard.start()
     # The first paint comes before the first computation.
     QTimer.singleShot(0, engine.start)
-    status = application.exec()
+    with quit_on_signals(application):
+        status = application.exec()
     engine.stop()
     dashboard.stop()
     return status

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 from PySide6.QtCore import QEvent, QObject, QTimer
 
 from console.dashboard.app import create_application, render_png
-from console.dashboard.run import LiveDashboard, system_clock
+from console.dashboard.run import LiveDashboard, quit_on_signals, system_clock
 from console.demo.phantom_dicom import PhantomOptions, PhantomTreatment, write_phantom
 from console.outputs.folder import write_outputs
 from console.processes import ProcessError, holmia_command, started_listener
@@ -187,7 +188,9 @@ class Conductor(QObject):
         elif self._number < 0:
             self._next()
         elif self._scanner is not None and self._scanner.poll() is not None and self._scanner.returncode != 0:
-            self._fail(f"the scanner could not send {self._steps[self._number].title}.")
+            self._said.seek(0)
+            said = " ".join(self._said.read().split())
+            self._fail(f"the scanner could not send {self._steps[self._number].title}: {said}")
         elif self._scanner is not None and self._scanner.poll() == 0:
             self.snapshot = self._live.dashboard.snapshot
             if self._steps[self._number].is_done(self.snapshot):
@@ -208,7 +211,8 @@ class Conductor(QObject):
         else:
             say(f"    {step.title}: the scanner sends")
         command = holmia_command("send", str(step.folder), self._target, "--pace", f"{self._pause_s:.6f}")
-        self._scanner = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._said = tempfile.TemporaryFile(mode="w+", encoding="utf-8")  # noqa: SIM115 - as long as the scanner
+        self._scanner = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._said)
 
     def _picture(self) -> None:
         step = self._steps[self._number]
@@ -272,7 +276,8 @@ def _watch(
     live.dashboard.window.closed.connect(close)
     live.start(show=not headless)
     conductor.start()
-    application.exec()
+    with quit_on_signals(application):
+        application.exec()
     conductor.stop()
     live.stop()
     if conductor.fault:

@@ -115,6 +115,7 @@ def _volume(statistics: VolumeStatistics) -> dict[str, Any]:
         "d50_Gy": statistics.d50_gy,
         "tnr": statistics.tnr,
         "activity_MBq": statistics.activity_mbq,
+        "partial_volume_Gy": statistics.partial_volume_gy,
     }
 
 
