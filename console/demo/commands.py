@@ -152,6 +152,7 @@ def address(text: str) -> tuple[str, int]:
 
 @contextmanager
 def _progress(title: str) -> Iterator[Progress]:
-    with ProgressBar(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with ProgressBar(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=1.0)
         yield lambda text, share: bar.update(task, completed=share, description=f"{title} {text}".rstrip())

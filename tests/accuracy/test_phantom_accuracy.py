@@ -114,6 +114,7 @@ def measured(request, tmp_path_factory) -> Measured:
         saturating_tumour=saturating,
         n_tumours=2 if seed == 6 else 3,
         series_per_echo=per_echo,
+        anatomy_spacing_mm=(3.0, 3.0, 3.0),
         acquisition=AcquisitionOptions(shape=shape, spacing_mm=spacing, snr=snr, tilt_deg=tilt),
     )
     assert options.shift_mm == 3.0
