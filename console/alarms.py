@@ -33,7 +33,7 @@ def find_alarms(
     """
     found: list[Alarm] = []
     found += [_quarantine(event) for event in quarantined]
-    found += [alarm for result in results for alarm in _of_result(result, plan, settings)]
+    found += [alarm for result in results for alarm in _of_result(result, plan, settings, since)]
     found += _of_series(series, bindings)
     found += [_alarm(Priority.MEDIUM, "structures", fault, since, detail=fault) for fault in structure_faults]
     order = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
@@ -78,10 +78,10 @@ def _quarantine(event: Event) -> Alarm:
     return _alarm(Priority.HIGH, kind, text, event.utc, detail=str(event.payload.get("association", "")))
 
 
-def _of_result(result: FractionResult, plan: TreatmentPlan, settings: AlarmSettings) -> Iterable[Alarm]:
-    when = result.acquired_at
-    if when is None:
-        return
+def _of_result(
+    result: FractionResult, plan: TreatmentPlan, settings: AlarmSettings, since: datetime
+) -> Iterable[Alarm]:
+    when = result.acquired_at or since  # a fraction that was never imaged has no acquisition of its own
     own = {"position": result.position, "fraction": result.fraction}
     registration = result.registration
     if registration is not None and registration.status == RegistrationStatus.FAILED:

