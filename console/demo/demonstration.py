@@ -18,6 +18,7 @@ from PySide6.QtCore import QEvent, QObject, QTimer
 
 from console.dashboard.app import create_application, render_png
 from console.dashboard.run import LiveDashboard, quit_on_signals, system_clock
+from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomOptions, PhantomTreatment, write_phantom
 from console.outputs.folder import write_outputs
 from console.processes import ProcessError, holmia_command, started_listener
@@ -28,6 +29,7 @@ from dicom_listener.record import Record
 from quantify.model import FractionResult
 
 _MARKER = ".holmia-demo"
+_SERIES = AcquisitionOptions(shape=(32, 96, 128), spacing_mm=(5.0, 3.0, 3.0))
 _TICK_MS = 50
 _PAUSE_AT_SPEED_1_S = 0.004
 """Between two instances: a series of 400 images takes about two seconds more than the network needs."""
@@ -59,7 +61,7 @@ def run_demo(*, out: Path, speed: float, headless: bool) -> int:
     say("Demonstration on a phantom with known truth. For research use only; not a medical device.")
     say("No display: the window is drawn off screen." if headless else "The window shows the treatment as it arrives.")
     say("1/3 Writing the phantom treatment as DICOM …")
-    options = PhantomOptions(positions=("RHA",), saturating_tumour=0)
+    options = PhantomOptions(positions=("RHA",), saturating_tumour=0, acquisition=_SERIES)
     phantom = write_phantom(out / "dicom", options, lambda text, share: say(f"    {100 * share:3.0f} % {text}"))
     file = out / "treatment.holmia"
     say("2/3 Starting the listener and the console; the scanner sends over DICOM …")

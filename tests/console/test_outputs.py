@@ -200,7 +200,7 @@ def test_the_document_has_exactly_the_keys_that_were_agreed():
     assert set(fraction["registration"]) >= {"status", "translation_mm", "rotation_deg", "similarity"}
     agreed = {"role", "volume_mL", "evaluable_fraction", "status", "dose_mean_Gy", "dose_mean_u_Gy", "dose_sd_Gy", "cv"}
     agreed |= {"d90_Gy", "d70_Gy", "d50_Gy", "tnr"}
-    assert set(fraction["volumes"]["Tumour 1"]) == agreed | {"message", "activity_MBq"}
+    assert set(fraction["volumes"]["Tumour 1"]) == agreed | {"message", "activity_MBq", "partial_volume_Gy"}
     agreed = {"status", "expected_Gy", "deviation_pct", "flagged", "direction", "prediction_interval_Gy", "significant"}
     assert set(fraction["trend"]["Tumour 1"]) == agreed | {"message", "deviation_Gy"}
     assert set(document["alarms"][0]) == {
