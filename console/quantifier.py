@@ -7,6 +7,7 @@ pace of the events nor the moment of asking can change a result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,7 +27,16 @@ from quantify.holmium import (
     registered_grid,
     relaxivity_per_s_per_mg_ml,
 )
-from quantify.model import EchoSeries, FractionResult, Grid, Injection, ParametricMap, Registration, RegistrationStatus
+from quantify.model import (
+    Array,
+    EchoSeries,
+    FractionResult,
+    Grid,
+    Injection,
+    ParametricMap,
+    Registration,
+    RegistrationStatus,
+)
 from quantify.partial_volume import Shares
 from quantify.pipeline import (
     Evaluated,
@@ -94,6 +104,15 @@ class _SeriesMaps:
     holmium: ParametricMap | None = None
     shares: Shares = field(default_factory=dict)
     imaged_grid: Grid | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Placed:
+    """Where a series lies in the reference's space, and the volumes' occupancy of its voxels there."""
+
+    registration: Registration
+    grid: Grid
+    occupancies: Mapping[str, Array] | None
 
 
 class Quantifier:
@@ -232,29 +251,27 @@ class Quantifier:
         if key in self._maps:
             return self._maps[key]
         name = state.description or state.protocol
-        self._announce(f"fitting R2* of {name}")
-        fitted = fit_series(self._voxels(state), basis.settings)
-        self._announce(f"registering {name} to the reference")
-        registration = register(
-            reference=basis.reference.series,
-            moving=fitted.series,
-            region=basis.region,
-            settings=basis.settings.registration,
-        )
-        maps = _SeriesMaps(registration=registration)
-        if registration.status != RegistrationStatus.FAILED:
-            maps = self._on_reference(fitted, registration, basis)
+        self._announce(f"fitting R2* of {name} and registering it to the reference")
+        series = self._voxels(state)
+        # Neither needs the other, and both leave Python's lock for most of their time: the dose comes a third sooner.
+        with ThreadPoolExecutor(max_workers=1) as other:
+            placing = other.submit(_placed, series, basis)
+            fitted = fit_series(series, basis.settings)
+            placed = placing.result()
+        maps = _SeriesMaps(registration=placed.registration)
+        if placed.registration.status != RegistrationStatus.FAILED:
+            maps = self._on_reference(fitted, placed, basis)
         self._maps[key] = maps
         return maps
 
-    def _on_reference(self, fitted: FittedSeries, registration: Registration, basis: _Basis) -> _SeriesMaps:
-        """Maps of a registered series; how its voxels divide between the volumes is taken where they really lay."""
-        lies = registered_grid(fitted.series.grid, basis.reference.series.grid, registration)
+    def _on_reference(self, fitted: FittedSeries, placed: _Placed, basis: _Basis) -> _SeriesMaps:
+        """Maps of a registered series on the reference grid."""
+        registration, lies = placed.registration, placed.grid
         aligned = align(
             fitted,
             reference=basis.reference,
             registration=registration,
-            occupancies=disjoint_occupancies(basis.structures, basis.plan, lies) if basis.volumes.all else None,
+            occupancies=placed.occupancies,
         )
         r2star, holmium = holmium_map(
             aligned,
@@ -286,6 +303,20 @@ class Quantifier:
             anatomy = Anatomy(values=np.nan_to_num(values), grid=reference.grid, description=description)
             self._anatomy = (identity, anatomy)
         return self._anatomy[1]
+
+
+def _placed(series: EchoSeries, basis: _Basis) -> _Placed:
+    """Register a series, and find how its voxels divide between the volumes where they really lay."""
+    registration = register(
+        reference=basis.reference.series,
+        moving=series,
+        region=basis.region,
+        settings=basis.settings.registration,
+    )
+    lies = registered_grid(series.grid, basis.reference.series.grid, registration)
+    wanted = basis.volumes.all and registration.status != RegistrationStatus.FAILED
+    occupancies = disjoint_occupancies(basis.structures, basis.plan, lies) if wanted else None
+    return _Placed(registration=registration, grid=lies, occupancies=occupancies)
 
 
 def _due(
