@@ -11,7 +11,8 @@ from config.settings import AlarmSettings
 from console.snapshot import Binding
 from dicom_listener.events import Event
 from dicom_listener.images import SeriesState, SeriesStatus
-from quantify.model import Alarm, FractionResult, FractionStatus, Priority, RegistrationStatus, Role, TrendStatus
+from quantify.findings import Alarm, FractionResult, FractionStatus, Priority, RegistrationStatus, TrendStatus
+from quantify.model import Role
 
 _K95 = 1.96
 

@@ -31,7 +31,7 @@ from dicom_listener.importing import import_folders
 from dicom_listener.listener import Listener, ListenerError
 from dicom_listener.locks import FileLock, LockHeldError
 from dicom_listener.record import Record, quarantine_path
-from quantify.model import FractionStatus
+from quantify.findings import FractionStatus
 
 app = typer.Typer(
     name="holmia",

@@ -21,12 +21,8 @@ from dicom_listener.assembly import Assembly
 from dicom_listener.decode import decode
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, StructureSet
-from quantify.model import (
-    Alarm,
-    EchoSeries,
-    FractionResult,
-    Priority,
-)
+from quantify.findings import Alarm, FractionResult, Priority
+from quantify.model import EchoSeries
 
 _EVENTS_KEPT = 200
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dicom_listener.locks import FileLock
-from quantify.model import Alarm, Priority
+from quantify.findings import Alarm, Priority
 
 MINIMUM_FREE_MB = 500.0
 

@@ -19,6 +19,7 @@ from console.snapshot import Anatomy, Binding
 from console.structures import TreatmentVolumes, disjoint_occupancies, treatment_volumes
 from console.treatment import Treatment, injections, isotope_of
 from dicom_listener.images import SeriesState, SeriesStatus, StructureSet
+from quantify.findings import FractionResult, Injection, Registration, RegistrationStatus
 from quantify.holmium import (
     FittedSeries,
     align,
@@ -27,16 +28,7 @@ from quantify.holmium import (
     registered_grid,
     relaxivity_per_s_per_mg_ml,
 )
-from quantify.model import (
-    Array,
-    EchoSeries,
-    FractionResult,
-    Grid,
-    Injection,
-    ParametricMap,
-    Registration,
-    RegistrationStatus,
-)
+from quantify.model import Array, EchoSeries, Grid, ParametricMap
 from quantify.partial_volume import Shares
 from quantify.pipeline import (
     Evaluated,

@@ -14,7 +14,7 @@ from console.outputs.results import alarm_document, fraction_document, software_
 from console.snapshot import RaisedAlarm, Snapshot
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record
-from quantify.model import Alarm, FractionResult
+from quantify.findings import Alarm, FractionResult
 
 CONSOLE = "console"
 """Actor of what the operator's console records by itself; what a person does carries the person's name."""

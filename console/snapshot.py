@@ -16,7 +16,8 @@ from config.plan import TreatmentPlan
 from config.settings import Settings
 from dicom_listener.events import Event
 from dicom_listener.images import SeriesState
-from quantify.model import Alarm, EchoSeries, FractionResult, Grid, Injection, Volume
+from quantify.findings import Alarm, FractionResult, Injection
+from quantify.model import EchoSeries, Grid, Volume
 
 
 class Mode(StrEnum):

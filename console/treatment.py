@@ -13,8 +13,8 @@ from console.snapshot import Binding
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import SeriesState, SeriesStatus
 from quantify.activity import MeasuredActivity, net_activity
+from quantify.findings import Injection
 from quantify.isotope import Isotope, holmium_166
-from quantify.model import Injection
 
 Key = tuple[str, int]
 

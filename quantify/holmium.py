@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import QuantificationSettings
-from quantify.model import Array, EchoSeries, FloatArray, Grid, ParametricMap, Reason, Registration, freeze
+from quantify.findings import Registration
+from quantify.model import Array, EchoSeries, FloatArray, Grid, ParametricMap, Reason, freeze
 from quantify.partial_volume import Shares, signal_shares
 from quantify.r2star import DecayFit, fit_r2star
 from quantify.reference import MatchedReference

@@ -11,21 +11,18 @@ import numpy as np
 from config.settings import QuantificationSettings
 from quantify.activity import Accumulated, Increment, accumulate, nothing_injected
 from quantify.dose import dose_per_activity_concentration, local_deposition_gy
-from quantify.isotope import Isotope
-from quantify.model import (
+from quantify.findings import (
     FractionMaps,
     FractionResult,
     FractionStatus,
-    Grid,
     Injection,
-    ParametricMap,
     Registration,
-    Role,
     TrendPoint,
-    Volume,
     VolumeStatistics,
     VolumeStatus,
 )
+from quantify.isotope import Isotope
+from quantify.model import Grid, ParametricMap, Role, Volume
 from quantify.partial_volume import Mixture, Shares, mixture
 from quantify.statistics import Distribution, distribution, resized
 from quantify.trend import Uptake, trend

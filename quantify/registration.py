@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from config.settings import RegistrationSettings
-from quantify.model import Array, EchoSeries, FloatArray, Grid, Registration, RegistrationStatus
+from quantify.findings import Registration, RegistrationStatus
+from quantify.model import Array, EchoSeries, FloatArray, Grid
 from quantify.resampling import sampler
 
 _SEED = 121_212

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from config.settings import TrendSettings
-from quantify.model import FloatArray, TrendPoint, TrendStatus
+from quantify.findings import TrendPoint, TrendStatus
+from quantify.model import FloatArray
 
 _K95 = 1.959963984540054
 

@@ -33,10 +33,7 @@ from console.dashboard.screen_tables import (
 from console.dashboard.screen_trend import build_trend, series_indices
 from console.dashboard.view import ViewState
 from console.snapshot import Mode, Snapshot
-from quantify.model import (
-    FractionResult,
-    FractionStatus,
-)
+from quantify.findings import FractionResult, FractionStatus
 
 _MODE_WORDS = {
     Mode.LIVE: "LIVE",

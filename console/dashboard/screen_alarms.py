@@ -7,7 +7,7 @@ from datetime import datetime
 from console.dashboard import formatting
 from console.dashboard.screen_model import Cell, Row, State, Table, Tone
 from console.snapshot import RaisedAlarm, Snapshot
-from quantify.model import Priority
+from quantify.findings import Priority
 
 _PRIORITIES = {
     Priority.HIGH: (0, State(sign="▲▲▲", word="HIGH", tone=Tone.ALERT)),

@@ -7,7 +7,8 @@ from console.dashboard.screen_model import GlanceNumber, LimitBar, State, Tone
 from console.dashboard.screen_tables import dose_words, limit_state, recovery_words, registration_words
 from console.dashboard.screen_trend import series_indices
 from console.snapshot import Snapshot
-from quantify.model import FractionResult, FractionStatus, RegistrationStatus, Role, VolumeStatistics, VolumeStatus
+from quantify.findings import FractionResult, FractionStatus, RegistrationStatus, VolumeStatistics, VolumeStatus
+from quantify.model import Role
 
 # At three metres no more numbers than these are read; the others are in the table.
 _GLANCE_TUMOURS = 3

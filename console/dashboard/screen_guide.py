@@ -7,7 +7,7 @@ from console.dashboard.screen_model import Guide, GuideStep, Progress, State, To
 from console.dashboard.screen_tables import series_words
 from console.snapshot import Snapshot
 from dicom_listener.images import SeriesState, SeriesStatus
-from quantify.model import Injection
+from quantify.findings import Injection
 
 _DONE = State(sign="✓", word="done", tone=Tone.GOOD)
 _CURRENT = State(sign="▶", word="now", tone=Tone.ACTIVE)

@@ -13,7 +13,8 @@ from console.dashboard.planes import PlaneGeometry, bounds_mm, contour_lines, di
 from console.dashboard.screen_model import DoseLegend, Isodose, Lines, Outline, PlaneScreen
 from console.dashboard.view import ViewState, inside, reference_grid
 from console.snapshot import Anatomy, Snapshot
-from quantify.model import Array, EchoSeries, FractionResult, Grid, ParametricMap, Reason, Role, Volume
+from quantify.findings import FractionResult
+from quantify.model import Array, EchoSeries, Grid, ParametricMap, Reason, Role, Volume
 
 # Enough around the liver to know where one is in the body.
 _FOCUS_MARGIN_MM = 30.0

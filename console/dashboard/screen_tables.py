@@ -9,17 +9,17 @@ from console.dashboard.screen_model import Cell, Row, State, Table, Tone
 from console.dashboard.screen_trend import series_indices, trend_cell
 from console.snapshot import Binding, Snapshot
 from dicom_listener.images import SeriesState, SeriesStatus
-from quantify.model import (
+from quantify.findings import (
     FractionResult,
     FractionStatus,
     Injection,
     Priority,
     Registration,
     RegistrationStatus,
-    Role,
     VolumeStatistics,
     VolumeStatus,
 )
+from quantify.model import Role
 
 _ROLE_WORDS = {
     Role.LIVER: "liver",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from console.dashboard import formatting
 from console.dashboard.screen_model import Cell, Tone, TrendScreen, TrendSeries
 from console.snapshot import Snapshot
-from quantify.model import FractionResult, FractionStatus, Role, TrendPoint, TrendStatus, VolumeStatistics, VolumeStatus
+from quantify.findings import FractionResult, FractionStatus, TrendPoint, TrendStatus, VolumeStatistics, VolumeStatus
+from quantify.model import Role
 
 HEALTHY_LIVER_SERIES = 0
 # Where the dose axis ends while there is nothing on it.

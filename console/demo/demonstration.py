@@ -26,7 +26,7 @@ from console.shell import CommandError, say
 from console.snapshot import Mode, Snapshot
 from dicom_listener.events import Kind
 from dicom_listener.record import Record
-from quantify.model import FractionResult
+from quantify.findings import FractionResult
 
 _MARKER = ".holmia-demo"
 _SERIES = AcquisitionOptions(shape=(32, 96, 128), spacing_mm=(5.0, 3.0, 3.0))

@@ -9,7 +9,8 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the library's own short name
 from numpy.typing import NDArray
 
-from quantify.model import FractionResult, Grid
+from quantify.findings import FractionResult
+from quantify.model import Grid
 
 
 def map_arrays(result: FractionResult) -> dict[str, tuple[NDArray[np.generic], Grid]]:

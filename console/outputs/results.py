@@ -12,16 +12,16 @@ from zoneinfo import ZoneInfo
 
 from console.outputs.wording import RESEARCH_USE
 from console.snapshot import Snapshot
-from quantify.model import (
+from quantify.findings import (
     Alarm,
     FractionResult,
     Registration,
-    Role,
     TrendPoint,
     TrendStatus,
     VolumeStatistics,
     VolumeStatus,
 )
+from quantify.model import Role
 
 
 def software_version() -> str:

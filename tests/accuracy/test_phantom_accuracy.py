@@ -22,7 +22,8 @@ from console.demo.phantom_headers import Flavour
 from console.engine import Engine
 from console.snapshot import Snapshot
 from dicom_listener.events import Event, Kind
-from quantify.model import FractionStatus, RegistrationStatus, Role
+from quantify.findings import FractionStatus, RegistrationStatus
+from quantify.model import Role
 
 ZONE = "Europe/Amsterdam"
 ONE, TWO = ("RHA",), ("RHA", "LHA")

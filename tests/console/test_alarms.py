@@ -13,18 +13,18 @@ from console.alarms import find_alarms
 from console.snapshot import Binding
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
-from quantify.model import (
+from quantify.findings import (
     FractionResult,
     FractionStatus,
     Priority,
     Registration,
     RegistrationStatus,
-    Role,
     TrendPoint,
     TrendStatus,
     VolumeStatistics,
     VolumeStatus,
 )
+from quantify.model import Role
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 SETTINGS = load_settings().alarms

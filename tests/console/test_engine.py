@@ -19,7 +19,7 @@ from console.demo.phantom_headers import Flavour
 from console.engine import AlarmFound, Engine, FractionComputed, SeriesComplete
 from console.outputs.nifti import map_hashes
 from dicom_listener.events import Event, Kind
-from quantify.model import FractionResult, FractionStatus, Registration, RegistrationStatus
+from quantify.findings import FractionResult, FractionStatus, Registration, RegistrationStatus
 
 ZONE = "Europe/Amsterdam"
 SETTINGS = load_settings()

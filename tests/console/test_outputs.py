@@ -23,23 +23,20 @@ from console.outputs.nifti import map_arrays, map_hashes
 from console.outputs.results import alarm_document, fraction_document, results_csv, results_document, results_json
 from console.outputs.wording import RESEARCH_USE
 from console.snapshot import RaisedAlarm, Snapshot
-from quantify.model import (
+from quantify.findings import (
     Alarm,
     FractionMaps,
     FractionResult,
     FractionStatus,
-    Grid,
-    ParametricMap,
     Priority,
-    Reason,
     Registration,
     RegistrationStatus,
-    Role,
     TrendPoint,
     TrendStatus,
     VolumeStatistics,
     VolumeStatus,
 )
+from quantify.model import Grid, ParametricMap, Reason, Role
 
 NINE_UTC = datetime(2026, 3, 4, 9, 12, tzinfo=UTC)
 ZONE = ZoneInfo("Europe/Amsterdam")

@@ -21,7 +21,7 @@ from console.snapshot import Snapshot
 from dicom_listener.events import Event, Kind
 from dicom_listener.locks import FileLock
 from dicom_listener.record import Record
-from quantify.model import Alarm, Priority
+from quantify.findings import Alarm, Priority
 
 ZONE = "Europe/Amsterdam"
 NINE = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from config.settings import QuantificationSettings
+from quantify.findings import Registration, RegistrationStatus
 from quantify.holmium import align, fit_series, holmium_map, relaxivity_per_s_per_mg_ml
-from quantify.model import EchoSeries, Grid, Reason, Registration, RegistrationStatus
+from quantify.model import EchoSeries, Grid, Reason
 from quantify.reference import matched_reference
 
 SETTINGS = QuantificationSettings()

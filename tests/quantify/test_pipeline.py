@@ -9,17 +9,9 @@ import numpy as np
 import pytest
 
 from config.quantification import QuantificationSettings
+from quantify.findings import FractionStatus, Injection, TrendStatus, VolumeStatus
 from quantify.isotope import holmium_166
-from quantify.model import (
-    FractionStatus,
-    Injection,
-    ParametricMap,
-    Reason,
-    Role,
-    TrendStatus,
-    Volume,
-    VolumeStatus,
-)
+from quantify.model import ParametricMap, Reason, Role, Volume
 from quantify.pipeline import ImagedFraction, Physics, evaluate_treatment, prepare_volumes
 
 from .conftest import SOME_TIME, make_grid

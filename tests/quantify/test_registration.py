@@ -7,7 +7,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from config.settings import RegistrationSettings
-from quantify.model import EchoSeries, Grid, RegistrationStatus
+from quantify.findings import RegistrationStatus
+from quantify.model import EchoSeries, Grid
 from quantify.registration import register
 
 TIMES = (0.0012, 0.0024, 0.0036)

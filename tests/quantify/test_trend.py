@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.settings import TrendSettings
-from quantify.model import TrendStatus
+from quantify.findings import TrendStatus
 from quantify.trend import Uptake, trend
 
 PERCENT = (10.0, 40.0, 70.0, 100.0)

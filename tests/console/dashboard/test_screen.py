@@ -19,7 +19,7 @@ from console.dashboard.view import PlaceCrosshair, SelectFraction, ToggleLayer, 
 from console.snapshot import Mode, Snapshot
 from dicom_listener.events import Kind
 from dicom_listener.images import SeriesStatus
-from quantify.model import FractionStatus, Priority, Registration, RegistrationStatus, VolumeStatus
+from quantify.findings import FractionStatus, Priority, Registration, RegistrationStatus, VolumeStatus
 
 NOW = START + timedelta(minutes=58, seconds=10)
 

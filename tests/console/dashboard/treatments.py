@@ -11,26 +11,21 @@ import numpy as np
 from console.snapshot import Anatomy, Binding, RaisedAlarm, Snapshot
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
-from quantify.model import (
+from quantify.findings import (
     Alarm,
-    EchoSeries,
     FractionMaps,
     FractionResult,
     FractionStatus,
-    Grid,
     Injection,
-    ParametricMap,
     Priority,
-    Reason,
     Registration,
     RegistrationStatus,
-    Role,
     TrendPoint,
     TrendStatus,
-    Volume,
     VolumeStatistics,
     VolumeStatus,
 )
+from quantify.model import EchoSeries, Grid, ParametricMap, Reason, Role, Volume
 
 ZONE = timezone(timedelta(hours=1))
 START = datetime(2026, 3, 4, 10, 0, tzinfo=ZONE)
