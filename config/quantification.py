@@ -4,140 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
-
 from config.base import Table, settings_in
+from config.quantification_tables import RegistrationSettings, StatisticsSettings, TrendSettings, UncertaintySettings
 
-_registration = settings_in("quantification.registration")
-_trend = settings_in("quantification.trend")
-_uncertainty = settings_in("quantification.uncertainty")
 _setting = settings_in("quantification")
 
 _EMERITUS = "EMERITUS-1"
-_EANM_2018 = "EANM 2018 (Gear et al.), working value"
-_CONTOUR = "inter-operator variation, HCC MRI-contour cohort"
 _OURS = "working value of this project"
-
-
-class RegistrationSettings(Table):
-    """[quantification.registration]: how a fraction is moved onto the reference, and when that is refused."""
-
-    margin_mm: float = _registration(
-        "margin_mm", "Margin around the liver in which images are compared.", unit="mm", source=_OURS, ge=0, le=100
-    )
-    maximum_translation_mm: float = _registration(
-        "maximum_translation_mm", "A larger shift is a failed registration.", unit="mm", source=_OURS, gt=0, le=200
-    )
-    maximum_rotation_deg: float = _registration(
-        "maximum_rotation_deg", "A larger rotation is a failed registration.", unit="°", source=_OURS, gt=0, le=90
-    )
-    minimum_similarity: float = _registration(
-        "minimum_similarity", "Below this similarity the registration has failed.", source=_OURS, ge=0, le=1
-    )
-    warning_similarity: float = _registration(
-        "warning_similarity", "Below this similarity the registration is marked.", source=_OURS, ge=0, le=1
-    )
-
-    @model_validator(mode="after")
-    def _failure_below_warning(self) -> RegistrationSettings:
-        # A plan overrides only some keys; the pair is judged where both are known (merged with the site's).
-        both = {"minimum_similarity", "warning_similarity"} <= self.model_fields_set
-        if both and self.minimum_similarity > self.warning_similarity:
-            raise ValueError(
-                f"minimum_similarity is {self.minimum_similarity:g}, above warning_similarity "
-                f"{self.warning_similarity:g}; a registration must be marked before it is refused."
-            )
-        return self
-
-
-class TrendSettings(Table):
-    """[quantification.trend]: the line of mean dose against injected activity."""
-
-    fit_points: int = _trend(
-        "fit_points", "Number of first points that the line is fitted through.", source=_EMERITUS, ge=2, le=20
-    )
-    through_origin: bool = _trend(
-        "through_origin", "Force the line through no dose at no activity.", source="EMERITUS-1: with intercept"
-    )
-    threshold_pct: float = _trend(
-        "threshold_pct",
-        "A later point is flagged if it deviates from the line by this much or more.",
-        unit="%",
-        source=_EMERITUS,
-        gt=0,
-        le=100,
-    )
-    minimum_expected_gy: float = _trend(
-        "minimum_expected_Gy",
-        "Below this expected gain of dose a volume is not tested.",
-        unit="Gy",
-        source="derived: a tumour at 0 ± 1 Gy would be flagged 97 % of the time",
-        ge=0,
-        le=100,
-    )
-
-
-class UncertaintySettings(Table):
-    """[quantification.uncertainty]: standard uncertainties (k = 1) of what enters a dose."""
-
-    relaxivity_pct: float = _uncertainty(
-        "relaxivity_pct", "Of the calibrated relaxivity; common to all.", unit="%", source=_EANM_2018, ge=0, le=100
-    )
-    reference_per_s: float = _uncertainty(
-        "reference_per_s",
-        "Common offset of R2* from the reference.",
-        unit="s⁻¹",
-        source=_EANM_2018,
-        ge=0,
-        le=100,
-    )
-    specific_activity_pct: float = _uncertainty(
-        "specific_activity_pct", "Of the batch's specific activity.", unit="%", source=_EANM_2018, ge=0, le=100
-    )
-    assay_pct: float = _uncertainty(
-        "assay_pct", "Of an activity measured in the dose calibrator.", unit="%", source=_EANM_2018, ge=0, le=100
-    )
-    density_pct: float = _uncertainty(
-        "density_pct", "Of the tissue's density.", unit="%", source=_EANM_2018, ge=0, le=100
-    )
-    energy_pct: float = _uncertainty(
-        "energy_pct",
-        "Of the absorbed energy per activity.",
-        unit="%",
-        source="2.2 % between 15.87 and ICRP 107 electrons, as half width of a rectangle: 2.2 / √3",
-        ge=0,
-        le=100,
-    )
-    repeat_per_s: float = _uncertainty(
-        "repeat_per_s",
-        "Of R2* between series (shim, breath-hold, registration).",
-        unit="s⁻¹",
-        source=_EANM_2018,
-        ge=0,
-        le=100,
-    )
-    repeat_pct: float = _uncertainty(
-        "repeat_pct",
-        "Of ΔR2* between series, if larger than repeat_per_s.",
-        unit="%",
-        source=_EANM_2018,
-        ge=0,
-        le=100,
-    )
-    contour_liver_pct: float = _uncertainty(
-        "contour_liver_pct", "Of a liver contour's volume.", unit="%", source=_CONTOUR, ge=0, le=100
-    )
-    contour_tumour_pct: float = _uncertainty(
-        "contour_tumour_pct", "Of a tumour contour's volume.", unit="%", source=_CONTOUR, ge=0, le=100
-    )
-    d_x_maximum_u_pct: float = _uncertainty(
-        "d_x_maximum_u_pct",
-        "D90, D70, D50 and CV are withheld above this uncertainty.",
-        unit="%",
-        source=_OURS,
-        gt=0,
-        le=1000,
-    )
 
 
 class QuantificationSettings(Table):
@@ -162,14 +35,37 @@ class QuantificationSettings(Table):
     half_life_h: float = _setting(
         "half_life_h", "Half-life of holmium-166.", unit="h", source="ICRP 107", ge=1, le=1000
     )
-    dose_model: Literal["local"] = _setting(
-        "dose_model", "Where the energy goes: absorbed in the voxel it is emitted in.", source=_EMERITUS
+    dose_model: Literal["local", "kernel"] = _setting(
+        "dose_model",
+        "Where the energy goes: into the voxel that emits it, or as far as electrons carry it (voxel kernel).",
+        source=_EMERITUS + ": published thresholds are mostly local deposition",
     )
-    fit: Literal["nonlinear", "log_linear"] = _setting(
-        "fit", "Least squares on the signal, or on its logarithm.", source="measured: all echoes, nonlinear"
+    fit: Literal["nonlinear", "log_linear", "arlo"] = _setting(
+        "fit",
+        "Least squares on the signal, on its logarithm (weighted), or ARLO (evenly spaced echoes only).",
+        source="measured: all echoes, nonlinear",
     )
-    reference_mode: Literal["voxelwise"] = _setting(
-        "reference_mode", "What is subtracted as R2* before treatment.", source="Roosen 2023, Med Phys"
+    s0: Literal["free", "blended"] = _setting(
+        "s0",
+        "S0 of a fraction: fitted freely, or blended by variance with the reference's through the gain field.",
+        source="free: does not depend on the gain; never blended after gadolinium",
+    )
+    fat_model: Literal["off", "six_peak"] = _setting(
+        "fat_model",
+        "Model the beating of fat with the six peaks of liver fat, its share taken from the reference.",
+        source="Hamilton 2011, NMR Biomed; off: the matched reference removes most of it",
+    )
+    minimum_common_echoes: int = _setting(
+        "minimum_common_echoes",
+        "A series whose echo times differ is used by the echoes that it shares with the reference, if so many.",
+        source=_OURS,
+        ge=3,
+        le=32,
+    )
+    reference_mode: Literal["voxelwise", "volume_mean", "liver_mean"] = _setting(
+        "reference_mode",
+        "What is subtracted as R2* before treatment: each voxel's, its volume's mean, or the liver's mean.",
+        source="Roosen 2023, Med Phys: a uniform baseline is a systematic error",
     )
     minimum_reference_snr: float = _setting(
         "minimum_reference_snr",
@@ -199,6 +95,22 @@ class QuantificationSettings(Table):
         source=_OURS,
         gt=0,
         le=1,
+    )
+    moved_s0_change_pct: float = _setting(
+        "moved_s0_change_pct",
+        "Voxels whose S0 differs from the reference's by a larger factor than this hold other tissue: moved.",
+        unit="%",
+        source=_OURS,
+        gt=0,
+        le=1000,
+    )
+    lower_bound_pct: float = _setting(
+        "lower_bound_pct",
+        "A mean is marked as a lower bound when this share of its volume is at the noise floor.",
+        unit="%",
+        source=_OURS + ": at 0.1 % and 540 Gy (3 mg/mL) a voxel more or less is 0.5 Gy",
+        ge=0,
+        le=100,
     )
     minimum_evaluable_fraction: float = _setting(
         "minimum_evaluable_fraction",
@@ -232,5 +144,6 @@ class QuantificationSettings(Table):
         "vial_loss_u_pct", "Standard uncertainty of that loss.", unit="%", source=_EMERITUS, ge=0, le=100
     )
     registration: RegistrationSettings = RegistrationSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     trend: TrendSettings = TrendSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()

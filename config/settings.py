@@ -12,9 +12,10 @@ from pydantic import ValidationError, field_validator
 from config.base import DEFAULTS, Table, canonical_sha256, merged, read_toml, settings_in
 from config.errors import ConfigurationError, faults_of
 from config.overrides import with_overrides
-from config.quantification import (
-    QuantificationSettings,
+from config.quantification import QuantificationSettings
+from config.quantification_tables import (
     RegistrationSettings,
+    StatisticsSettings,
     TrendSettings,
     UncertaintySettings,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "RegistrationSettings",
     "Settings",
     "SiteSettings",
+    "StatisticsSettings",
     "TrendSettings",
     "UncertaintySettings",
     "load_settings",

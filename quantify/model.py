@@ -32,6 +32,8 @@ class Reason(IntEnum):
     """Outside the field of view of the fraction's series once registered."""
     LOWER_BOUND = 5
     """Driven to the noise floor: the value kept is the smallest that explains it, shown as '≥'."""
+    MOVED = 6
+    """Other tissue than in the reference lies here after registration: their difference is not holmium."""
 
     @property
     def sentence(self) -> str:
@@ -46,6 +48,7 @@ _REASON_WORDS = {
     Reason.POOR_FIT: "poor fit",
     Reason.OUTSIDE: "outside the field of view",
     Reason.LOWER_BOUND: "at the noise floor: lower bound",
+    Reason.MOVED: "moved: other tissue than in the reference",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from config.quantification import QuantificationSettings, UncertaintySettings
+from config.settings import QuantificationSettings, UncertaintySettings
 from quantify.uncertainty import common_relative, dose_uncertainty, repeat_per_s
 
 ZERO = {
