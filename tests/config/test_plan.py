@@ -244,11 +244,11 @@ def test_an_override_that_contradicts_the_sites_settings_is_refused(content: dic
 
 
 def test_a_plans_quantification_has_the_checks_of_the_settings(content: dict[str, Any]) -> None:
-    content["quantification"] = {"tissue_density_g_per_mL": 1060, "half_life": 26.8, "dose_model": "kernel"}
+    content["quantification"] = {"tissue_density_g_per_mL": 1060, "half_life": 26.8, "dose_model": "sphere"}
     said = "\n".join(faults(content))
     assert "quantification.tissue_density_g_per_mL is 1060; expected a number from 0.2 to 2.5 g/mL." in said
     assert "quantification.half_life is not a known key. Did you mean half_life_h?" in said
-    assert 'quantification.dose_model is "kernel"; expected "local".' in said
+    assert 'quantification.dose_model is "sphere"; expected "local" or "kernel".' in said
 
 
 def test_the_file_is_named_in_the_message(tmp_path: Path, plan_text: str) -> None:

@@ -116,7 +116,7 @@ def test_all_faults_of_a_site_file_are_one_message(tmp_path: Path) -> None:
     site = tmp_path / "site.toml"
     site.write_text(
         "[site]\nport = 70000\nae_titel = 'X'\ntime_zone = 'Europe/Amsterdm'\nmaximum_associations = true\n"
-        "[quantification]\ndose_model = 'kernel'\ntissue_density_g_per_mL = 1060\n"
+        "[quantification]\ndose_model = 'sphere'\ntissue_density_g_per_mL = 1060\n"
         "[quantification.trend]\nfit_points = 1\n"
         "[quantification.registration]\nminimum_similarity = 0.9\n"
         "[alarms]\nrelaxivity_band_3T = [229, 209]\n[display]\nisodose_levels_Gy = [50, 20]\ndose_maximum_Gy = inf\n"
@@ -131,7 +131,7 @@ def test_all_faults_of_a_site_file_are_one_message(tmp_path: Path) -> None:
         "site.ae_titel is not a known key. Did you mean ae_title?",
         'site.time_zone: "Europe/Amsterdm" is not an IANA time zone',
         "site.maximum_associations is true; expected a whole number from 1 to 100.",
-        'quantification.dose_model is "kernel"; expected "local".',
+        'quantification.dose_model is "sphere"; expected "local" or "kernel".',
         "quantification.tissue_density_g_per_mL is 1060; expected a number from 0.2 to 2.5 g/mL.",
         "quantification.trend.fit_points is 1; expected a whole number from 2 to 20.",
         "quantification.registration: minimum_similarity is 0.9, above warning_similarity 0.75",
@@ -174,7 +174,15 @@ def test_a_missing_site_file_says_so(tmp_path: Path) -> None:
 def test_hash_depends_on_every_quantification_setting_and_on_nothing_else() -> None:
     base = load_settings()
     assert settings_sha256(base.quantification) == settings_sha256(QuantificationSettings())
-    other = {"fit": "log_linear", "dose_model": None, "reference_mode": None}
+    other = {
+        "fit": "log_linear",
+        "s0": "blended",
+        "fat_model": "six_peak",
+        "dose_model": "kernel",
+        "reference_mode": "liver_mean",
+        "deformable": "demons",
+        "v_x_Gy": [30.0],
+    }
     hashes = {settings_sha256(base.quantification)}
     expected = 1
     for path, value in leaves(DEFAULTS["quantification"]).items():
@@ -185,9 +193,8 @@ def test_hash_depends_on_every_quantification_setting_and_on_nothing_else() -> N
             changed = not value
         else:
             changed = value + 1 if isinstance(value, int) else value * 0.99
-        if changed is not None:
-            hashes.add(settings_sha256(load_settings(overrides={path: changed}).quantification))
-            expected += 1
+        hashes.add(settings_sha256(load_settings(overrides={path: changed}).quantification))
+        expected += 1
     assert len(hashes) == expected
     assert settings_sha256(load_settings(overrides={"alarms.clock_offset_s": 5}).quantification) in hashes
 
