@@ -34,7 +34,7 @@ class Binding:
 
     series_key: str
     role: str
-    """reference, repeatability, fraction, anatomy, superseded, ignored or unbound"""
+    """reference, repeatability, fraction, baseline, anatomy, superseded, ignored, refused or unbound"""
     position: str | None = None
     fraction: int | None = None
     confirmed: bool = False

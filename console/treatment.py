@@ -17,6 +17,8 @@ from quantify.findings import Injection
 from quantify.isotope import Isotope, holmium_166
 
 Key = tuple[str, int]
+Transform = tuple[tuple[float, ...], ...]
+"""4×4, rigid, LPS mm."""
 
 _SETTINGS_TABLES = ("alarms.", "display.", "site.")
 """Tables that only the site's settings have; every other key of ``--set`` is the plan's."""
@@ -39,6 +41,8 @@ class Treatment:
     alarms: AlarmSettings | None = None
     recorded: Mapping[Key, Recorded] = field(default_factory=dict)
     assignments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    registrations: Mapping[str, tuple[Transform, str]] = field(default_factory=dict)
+    """By series key: the operator's transform from the reference to the series, and who gave it."""
     clock_offset_s: float = 0.0
     acknowledged: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
     raised: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -75,6 +79,12 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return replace(treatment, recorded={**treatment.recorded, key: now})
         case Kind.SERIES_ASSIGNED:
             return replace(treatment, assignments={**treatment.assignments, payload["series_key"]: payload})
+        case Kind.REGISTRATION_GIVEN:
+            given = {k: v for k, v in treatment.registrations.items() if k != payload["series_key"]}
+            matrix = tuple(tuple(float(v) for v in row) for row in payload["reference_to_series_lps_mm"])
+            if matrix:
+                given[payload["series_key"]] = matrix, str(payload.get("name", ""))
+            return replace(treatment, registrations=given)
         case Kind.CLOCK_OFFSET_CONFIRMED:
             return replace(treatment, clock_offset_s=float(payload["seconds"]))
         case Kind.ALARM_RAISED:

@@ -48,7 +48,11 @@ class Kind(StrEnum):
     CLOCK_OFFSET_CONFIRMED = "clock_offset_confirmed"
     """seconds (scanner clock minus true time)"""
     SERIES_ASSIGNED = "series_assigned"
-    """series_key, role (reference, fraction, anatomy, ignore), position, fraction"""
+    """series_key, role (reference, fraction, baseline, anatomy, ignore), position, fraction. A baseline was acquired
+    after the patient was re-positioned, before the first injection at `position`: what it shows is not new."""
+    REGISTRATION_GIVEN = "registration_given"
+    """series_key, reference_to_series_lps_mm (4×4, rigid: a point of the reference to the same tissue in the series),
+    name; an empty matrix takes it back"""
     ALARM_ACKNOWLEDGED = "alarm_acknowledged"
     """alarm (id), name"""
 

@@ -28,6 +28,8 @@ def _injection(payload: dict[str, Any]) -> str:
 
 
 def _assigned(payload: dict[str, Any]) -> str:
+    if payload.get("role") == "baseline":
+        return f"series assigned as new baseline of {payload.get('position', '?')}"
     fraction = f" {_label(payload)}" if payload.get("position") else ""
     return f"series assigned as {payload.get('role', '?')}{fraction}"
 
@@ -49,6 +51,9 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     Kind.INJECTION_RECORDED: _injection,
     Kind.CLOCK_OFFSET_CONFIRMED: lambda p: f"scanner clock offset confirmed: {p.get('seconds', '?')} s",
     Kind.SERIES_ASSIGNED: _assigned,
+    Kind.REGISTRATION_GIVEN: lambda p: (
+        f"registration {'given' if p.get('reference_to_series_lps_mm') else 'taken back'} by {p.get('name') or '?'}"
+    ),
     Kind.ALARM_ACKNOWLEDGED: lambda p: f"alarm acknowledged by {p.get('name', '?')}",
     Kind.ALARM_RAISED: lambda p: f"alarm: {p.get('alarm', {}).get('text', '?')}",
     Kind.SNAPSHOT_TAKEN: lambda p: f"snapshot taken: {p.get('name', '?')}",

@@ -1,0 +1,67 @@
+"""What is evaluated: injections with their images, volumes with their variants, and the physics that applies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from config.settings import QuantificationSettings
+from quantify.findings import Injection, Registration
+from quantify.isotope import Isotope
+from quantify.model import Grid, ParametricMap, Role, Volume
+from quantify.partial_volume import Shares
+from quantify.statistics import resized
+
+
+@dataclass(frozen=True, kw_only=True)
+class Physics:
+    """What turns a concentration into a dose: isotope, the batch's relaxivity and the settings."""
+
+    isotope: Isotope
+    relaxivity_per_s_per_mg_ml: float
+    settings: QuantificationSettings
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImagedFraction:
+    """One injection that has happened, with its image: maps on the reference grid, or the error that withholds them.
+
+    ``r2star`` and ``holmium`` are None when ``error`` says why.
+    """
+
+    injection: Injection
+    r2star: ParametricMap | None
+    holmium: ParametricMap | None
+    error: str | None = None
+    registration: Registration | None = None
+    series_instance_uid: str | None = None
+    acquired_at: datetime | None = None
+    provisional_reasons: tuple[str, ...] = ()
+    shares: Shares = field(default_factory=dict)
+    """Share of every voxel's signal by volume (`quantify.partial_volume`), on the reference grid."""
+    imaged_grid: Grid | None = None
+    """Where the series' own voxels lay, in the reference's space: between them the maps are interpolated."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VolumeOfInterest:
+    """A volume with its grown and shrunk versions, prepared once for all fractions."""
+
+    volume: Volume
+    variants: tuple[Volume, ...]
+
+
+def prepare_volumes(volumes: Sequence[Volume], settings: QuantificationSettings) -> tuple[VolumeOfInterest, ...]:
+    """Grow and shrink every volume by the inter-operator change of its contour (u_VOI)."""
+    prepared = []
+    for volume in volumes:
+        terms = settings.uncertainty
+        percent = terms.contour_tumour_pct if volume.role == Role.TUMOUR else terms.contour_liver_pct
+        variants = tuple(
+            replace(volume, occupancy=occupancy, contour_volume_ml=0.0)
+            for occupancy in (resized(volume, -percent / 100), resized(volume, percent / 100))
+            if occupancy.any()
+        )
+        prepared.append(VolumeOfInterest(volume=volume, variants=variants))
+    return tuple(prepared)
