@@ -150,12 +150,6 @@ def _vial_faults(injections: list[_Injection], vials: list[_Assay]) -> Iterator[
             elif name not in names and all(vial.name is not None for vial in vials):
                 hint = did_you_mean(name, names) or " Add it as a [[vials]] table."
                 yield f"{injection.where}.vials names {quote(name)}, which is not a vial of this plan.{hint}"
-    for name, drawn in _drawn_by(injections).items():
-        if len(drawn) > 1:
-            yield (
-                f"Vial {quote(name)} is drawn by {' and '.join(one.where for one in drawn)}; how much each took "
-                "is not known: give each its own vial, or its own net activity_MBq."
-            )
 
 
 def _planned_faults(injections: list[_Injection], vials: list[_Assay], half_life_h: float) -> Iterator[str]:
@@ -164,7 +158,7 @@ def _planned_faults(injections: list[_Injection], vials: list[_Assay], half_life
     for injection in injections:
         given, what = injection.activity_mbq, "activity_MBq"
         if given is None and injection.time is not None and injection.vials:
-            # A vial drawn twice is a fault of its own and says nothing of one fraction.
+            # What a shared vial held says nothing of one fraction (a warning tells how it is divided).
             own = [by_name.get(name) for name in injection.vials if len(drawn[name]) == 1]
             if len(own) == len(injection.vials):
                 given, what = _held(own, injection.time, half_life_h), "what its vials held"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from config.plan_checks import HEALTHY_LIVER, decayed
 
 if TYPE_CHECKING:
-    from config.plan import TreatmentPlan
+    from config.plan import InjectionPlan, TreatmentPlan
     from config.settings import AlarmSettings
 
 PLANNED_BAND = 0.20
@@ -68,7 +68,8 @@ def _activities(plan: TreatmentPlan, half_life_h: float) -> Iterator[str]:
     vials = {vial.name: vial for vial in plan.vials}
     for index, injection in enumerate(plan.injections):
         given, what = injection.activity_mbq, "activity_MBq is"
-        if given is None and injection.vials and injection.time is not None:
+        own = not any(len(_drawing(plan, name)) > 1 for name in injection.vials or ())
+        if given is None and injection.vials and injection.time is not None and own:
             held = [vials[name] for name in injection.vials]
             given = sum(decayed(one.activity_mbq, one.assay_time, injection.time, half_life_h) for one in held)
             what = "its vials held"
@@ -88,10 +89,23 @@ def _unrecorded(plan: TreatmentPlan) -> Iterator[str]:
             yield f"injections[{index}] ({injection.label}) has a time, but neither activity_MBq nor vials."
 
 
+def _drawing(plan: TreatmentPlan, vial: str) -> list[InjectionPlan]:
+    return [injection for injection in plan.injections if vial in (injection.vials or ())]
+
+
 def _vials(plan: TreatmentPlan, half_life_h: float) -> Iterator[str]:
     for index, vial in enumerate(plan.vials):
         if not any(vial.name in (injection.vials or ()) for injection in plan.injections):
             yield f"vials[{index}] ({vial.name}) is drawn by no injection."
+        sharing = _drawing(plan, vial.name)
+        if len(sharing) > 1:
+            labels = ", ".join(injection.label for injection in sharing)
+            planned = all(injection.planned_mbq is not None for injection in sharing)
+            how = "in proportion to planned_MBq" if planned else "equally, as planned_MBq is not given for each"
+            yield (
+                f"vials[{index}] ({vial.name}) is drawn by {labels}: its content is divided {how}, which nobody "
+                "measured; give each injection its net activity_MBq once it is known."
+            )
         batch = vial.microspheres or plan.microspheres
         at_reference = decayed(vial.activity_mbq, vial.assay_time, batch.reference_time, half_life_h) / vial.mass_mg
         expected = batch.specific_activity_mbq_per_mg

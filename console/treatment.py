@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from config.plan import TreatmentPlan, plan_from_mapping
+from config.plan import InjectionPlan, TreatmentPlan, plan_from_mapping
 from config.settings import AlarmSettings, QuantificationSettings, settings_from_mapping
 from console.snapshot import Binding
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import SeriesState, SeriesStatus
-from quantify.activity import MeasuredActivity, net_activity
 from quantify.findings import Injection
 from quantify.isotope import Isotope, holmium_166
+from quantify.ledger import Batch, Ledger, LedgerEntry, LedgerRow, Residual, Vial, ledger
 
 Key = tuple[str, int]
 Transform = tuple[tuple[float, ...], ...]
@@ -111,90 +111,88 @@ def injections(treatment: Treatment) -> tuple[Injection, ...]:
         return ()
     keys = dict.fromkeys([(i.position, i.fraction) for i in plan.injections])
     keys.update(dict.fromkeys(treatment.recorded))
-    all_of_them = [
-        _injection(key, treatment, plan, settings)
+    entries = [
+        _ledger_entry(key, treatment, plan)
         for key in keys
         if not treatment.recorded.get(key, Recorded(values={})).cancelled
     ]
+    rows = _ledger(entries, plan, settings).rows
+    all_of_them = [_injection(entry, row, treatment, plan) for entry, row in zip(entries, rows, strict=True)]
     happened = sorted((i for i in all_of_them if i.time is not None), key=lambda i: i.time or datetime.max)
     return (*happened, *(i for i in all_of_them if i.time is None))
 
 
-def _injection(key: Key, treatment: Treatment, plan: TreatmentPlan, settings: QuantificationSettings) -> Injection:
-    planned = next((i for i in plan.injections if (i.position, i.fraction) == key), None)
-    said = treatment.recorded.get(key, Recorded(values={})).values
-    isotope = isotope_of(settings)
-    time = planned.time if planned is not None else None
-    if said.get("time") is not None:
-        time = datetime.fromisoformat(said["time"])
-    activity = planned.activity_mbq if planned is not None else None
-    u_activity, provisional = None, None
-    if planned is not None and planned.vials and time is not None:
-        net = net_activity(
-            drawn=[
-                MeasuredActivity(activity_mbq=v.activity_mbq, time=v.assay_time)
-                for v in plan.vials
-                if v.name in planned.vials
-            ],
-            residual_share=_residual_share(key, time, treatment, isotope),
-            time=time,
-            isotope=isotope,
-            loss_pct=settings.vial_loss_pct,
-            loss_u_pct=settings.vial_loss_u_pct,
-        )
-        activity, u_activity = net.activity_mbq, net.u_mbq
-        if net.assumed_loss:
-            provisional = f"residual not measured; a loss of {settings.vial_loss_pct:g} % is assumed"
-    if "activity_MBq" in said:
-        activity, u_activity, provisional = said["activity_MBq"], None, None
-    aborted = bool(said.get("aborted", False))
-    if aborted and said.get("activity_MBq") is None:
-        # What was planned or drawn up is not what was delivered.
-        activity, u_activity, provisional = None, None, "aborted; the delivered activity is not known"
-    microspheres = (planned.microspheres if planned is not None else None) or plan.microspheres
-    specific = None
-    drawn_from = [v for v in plan.vials if planned is not None and v.name in (planned.vials or ())]
-    if time is not None and drawn_from and all(v.mass_mg is not None for v in drawn_from):
-        # Vials of different age in one syringe: total activity over total mass.
-        total = sum(v.activity_mbq * isotope.decay_factor(v.assay_time, time) for v in drawn_from)
-        specific = total / sum(v.mass_mg or 0.0 for v in drawn_from)
-    elif time is not None:
-        specific = microspheres.specific_activity_mbq_per_mg * isotope.decay_factor(microspheres.reference_time, time)
-    return Injection(
-        position=key[0],
-        fraction=key[1],
-        planned_mbq=said.get("planned_MBq", planned.planned_mbq if planned is not None else None),
-        activity_mbq=activity,
-        activity_u_mbq=u_activity,
-        time=time,
-        specific_activity_mbq_per_mg=specific,
-        holmium_fraction=microspheres.holmium_fraction,
-        provisional_reason=provisional,
-        aborted=aborted,
-        outside_mri=bool(said.get("outside_mri", planned.outside_mri if planned is not None else False)),
+def _ledger(entries: Sequence[LedgerEntry], plan: TreatmentPlan, settings: QuantificationSettings) -> Ledger:
+    """The plan's vials and residuals in the ledger's nouns, divided over the injections."""
+    return ledger(
+        entries,
+        vials=[
+            Vial(
+                name=v.name,
+                activity_mbq=v.activity_mbq,
+                assay_time=v.assay_time,
+                mass_mg=v.mass_mg,
+                holmium_fraction=None if v.microspheres is None else v.microspheres.holmium_fraction,
+            )
+            for v in plan.vials
+        ],
+        residuals=[
+            Residual(activity_mbq=r.activity_mbq, assay_time=r.assay_time, injections=tuple(r.injections))
+            for r in plan.residuals
+        ],
+        isotope=isotope_of(settings),
+        loss_pct=settings.vial_loss_pct,
+        loss_u_pct=settings.vial_loss_u_pct,
     )
 
 
-def _residual_share(key: Key, time: datetime, treatment: Treatment, isotope: Isotope) -> list[MeasuredActivity]:
-    """This injection's part of every residual that names it: in proportion to what its vials held."""
-    plan = treatment.plan
-    if plan is None:
-        return []
-    drawn = {
-        (i.position, i.fraction): sum(
-            v.activity_mbq * isotope.decay_factor(v.assay_time, time) for v in plan.vials if v.name in (i.vials or ())
-        )
-        for i in plan.injections
-    }
-    shares = []
-    for residual in plan.residuals:
-        members = [(str(position), int(fraction)) for position, fraction in residual.injections]
-        if key not in members:
-            continue
-        total = sum(drawn.get(member, 0.0) for member in members)
-        share = drawn.get(key, 0.0) / total if total > 0 else 1.0 / len(members)
-        shares.append(MeasuredActivity(activity_mbq=residual.activity_mbq * share, time=residual.assay_time))
-    return shares
+def _planned(key: Key, plan: TreatmentPlan) -> InjectionPlan | None:
+    return next((i for i in plan.injections if i.key == key), None)
+
+
+def _ledger_entry(key: Key, treatment: Treatment, plan: TreatmentPlan) -> LedgerEntry:
+    planned = _planned(key, plan)
+    said = treatment.recorded.get(key, Recorded(values={})).values
+    aborted = bool(said.get("aborted", False))
+    time = planned.time if planned is not None else None
+    if said.get("time") is not None:
+        time = datetime.fromisoformat(said["time"])
+    given = said.get("activity_MBq")
+    if "activity_MBq" not in said and planned is not None and not aborted:
+        # What was planned or drawn up is not what was delivered by an aborted injection.
+        given = planned.activity_mbq
+    batch = (planned.microspheres if planned is not None else None) or plan.microspheres
+    return LedgerEntry(
+        key=key,
+        batch=Batch(
+            specific_activity_mbq_per_mg=batch.specific_activity_mbq_per_mg,
+            reference_time=batch.reference_time,
+            holmium_fraction=batch.holmium_fraction,
+        ),
+        time=time,
+        planned_mbq=said.get("planned_MBq", planned.planned_mbq if planned is not None else None),
+        given_mbq=given,
+        vials=(planned.vials or ()) if planned is not None else (),
+        aborted=aborted,
+    )
+
+
+def _injection(entry: LedgerEntry, row: LedgerRow, treatment: Treatment, plan: TreatmentPlan) -> Injection:
+    planned = _planned(entry.key, plan)
+    said = treatment.recorded.get(entry.key, Recorded(values={})).values
+    return Injection(
+        position=entry.key[0],
+        fraction=entry.key[1],
+        planned_mbq=entry.planned_mbq,
+        activity_mbq=row.net_mbq,
+        activity_u_mbq=row.u_mbq,
+        time=entry.time,
+        specific_activity_mbq_per_mg=row.specific_activity_mbq_per_mg,
+        holmium_fraction=row.holmium_fraction,
+        provisional_reason=row.provisional_reason,
+        aborted=entry.aborted,
+        outside_mri=bool(said.get("outside_mri", planned.outside_mri if planned is not None else False)),
+    )
 
 
 def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: frozenset[str]) -> tuple[Binding, ...]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from quantify.model import ParametricMap, Role
+from quantify.saturation import Saturation
 
 
 class FractionStatus(StrEnum):
@@ -149,6 +150,12 @@ class TrendPoint:
     slope_gy_per_mbq: float | None = None
     intercept_gy: float | None = None
     """The line in the plot's coordinates: dose = intercept + slope · activity injected at that position."""
+    expected_gain_gy: float | None = None
+    """Expected dose less the position's baseline: what ``deviation_pct`` is relative to."""
+    gain_gy: float | None = None
+    """Dose gained since the position's baseline."""
+    saturation: Saturation | None = None
+    """Which curve the points up to here follow; None while there are too few."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,53 +1,155 @@
-"""Activity and dose maps of an imaged fraction."""
+"""Holmium, activity and dose maps of an imaged fraction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from quantify.activity import Accumulated, Increment, accumulate, nothing_injected
-from quantify.dose import dose_per_activity_concentration, local_deposition_gy
+from quantify.dose import local_deposition_gy
 from quantify.findings import FractionMaps, Injection
 from quantify.imaged import ImagedFraction, Physics
-from quantify.model import ParametricMap
+from quantify.model import Array, ParametricMap, Reason, Role, Volume
+from quantify.partial_volume import unmixed
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Progress:
+    """What a fraction builds on.
+
+    ``waiting`` are the injections since the last image; ``specific_activities`` those that weight each image's map of
+    mass in the cumulative activity [MBq/mg]; ``offsets`` belong to positions with a new baseline: what lay there
+    before, minus what the baseline showed [mg/mL].
+    """
+
+    accumulated: Accumulated | None = None
+    waiting: tuple[Injection, ...] = ()
+    specific_activities: tuple[float, ...] = ()
+    offsets: dict[str, tuple[ParametricMap, ParametricMap]] = field(default_factory=dict)
 
 
 def fraction_maps(
-    fraction: ImagedFraction, waiting: Sequence[Injection], before: Accumulated | None, physics: Physics
-) -> tuple[Accumulated, FractionMaps]:
-    """Activity and dose maps of an imaged fraction, whose increment spans all injections since the image before."""
-    r2star, holmium = fraction.r2star, fraction.holmium
-    if r2star is None or holmium is None:
+    fraction: ImagedFraction, before: Progress, volumes: Sequence[Volume], physics: Physics
+) -> tuple[Progress, FractionMaps]:
+    """Maps of an imaged fraction, whose increment spans all injections since the image before.
+
+    With the voxel kernel, energy comes from the liver's voxels only (where there is a liver): what lung or bowel show
+    is not holmium; and from the activity freed from partial volume, since blur by imaging is not blur by electrons.
+    """
+    r2star, measured = fraction.r2star, fraction.holmium
+    if r2star is None or measured is None:
         raise ValueError(f"evaluate_treatment: {fraction.injection.label} has a holmium map but no R2* map.")
-    known = [i for i in waiting if i.specific_activity_mbq_per_mg is not None]
+    holmium, before = _on_top_of_baseline(fraction, measured, before)
+    known = [i for i in before.waiting if i.specific_activity_mbq_per_mg is not None]
     increment = Increment(
         activities_mbq=tuple(i.activity_mbq or 0.0 for i in known),
-        specific_activities_mbq_per_mg=tuple(i.specific_activity_mbq_per_mg or 0.0 for i in known),
+        specific_activities_mbq_per_mg=tuple(physics.specific_activity(i) for i in known),
     )
-    accumulated, activity = accumulate(before or nothing_injected(holmium.grid.shape), holmium.values, increment)
-    density = physics.settings.tissue_density_g_per_ml
+    accumulated, values = accumulate(
+        before.accumulated or nothing_injected(holmium.grid.shape), holmium.values, increment
+    )
     # Voxel noise is that of this image alone, at the specific activity of its own injection.
     noise = holmium.standard_error
-    noise_mbq = None if noise is None else noise * np.float32(increment.specific_activities_mbq_per_mg[-1])
-    per_concentration = np.float32(dose_per_activity_concentration(isotope=physics.isotope, density_g_per_ml=density))
-    return accumulated, FractionMaps(
+    activity = ParametricMap(
+        values=values,
+        reason=holmium.reason,
+        grid=holmium.grid,
+        quantity="166Ho activity",
+        unit="MBq/mL",
+        standard_error=None if noise is None else noise * np.float32(increment.specific_activities_mbq_per_mg[-1]),
+    )
+    after = Progress(
+        accumulated=accumulated,
+        specific_activities=(*before.specific_activities, _mean(increment)),
+        offsets=before.offsets,
+    )
+    dose, error = _dose(activity, fraction, volumes, physics)
+    return after, FractionMaps(
         r2star=r2star,
         holmium=holmium,
-        activity=ParametricMap(
-            values=activity,
-            reason=holmium.reason,
-            grid=holmium.grid,
-            quantity="166Ho activity",
-            unit="MBq/mL",
-            standard_error=noise_mbq,
-        ),
+        activity=activity,
         dose=ParametricMap(
-            values=local_deposition_gy(activity, isotope=physics.isotope, density_g_per_ml=density),
+            values=dose,
             reason=holmium.reason,
             grid=holmium.grid,
             quantity="absorbed dose",
             unit="Gy",
-            standard_error=None if noise_mbq is None else noise_mbq * per_concentration,
+            standard_error=error,
         ),
+    )
+
+
+def _dose(
+    activity: ParametricMap, fraction: ImagedFraction, volumes: Sequence[Volume], physics: Physics
+) -> tuple[Array, Array | None]:
+    """Dose to infinity and its standard error [Gy]."""
+    density = physics.settings.tissue_density_g_per_ml
+    noise = activity.standard_error
+    if physics.settings.dose_model == "local":
+        error = None if noise is None else noise * np.float32(physics.gy_per_mbq_per_ml)
+        return local_deposition_gy(activity.values, isotope=physics.isotope, density_g_per_ml=density), error
+    from quantify.kernel import kernel_dose_gy, kernel_standard_error_gy
+
+    source = activity.values
+    if physics.settings.partial_volume_correction:
+        source = unmixed(activity, fraction.shares, volumes)
+    liver = next((v for v in volumes if v.role == Role.LIVER), None)
+    common = {
+        "spacing_mm": activity.grid.spacing_mm,
+        "isotope": physics.isotope,
+        "density_g_per_ml": density,
+        "region": None if liver is None else liver.occupancy > 0,
+    }
+    error = None if noise is None else kernel_standard_error_gy(noise, **common)  # type: ignore[arg-type]
+    return kernel_dose_gy(source, **common), error  # type: ignore[arg-type]
+
+
+def _on_top_of_baseline(
+    fraction: ImagedFraction, measured: ParametricMap, before: Progress
+) -> tuple[ParametricMap, Progress]:
+    """The cumulative map: as measured, or what lay there before re-positioning + what came on top of the new baseline.
+
+    A voxel that one of the three maps cannot tell has the reason of that map.
+    """
+    if fraction.baseline is None:
+        return measured, before
+    position = fraction.injection.position
+    if position not in before.offsets:
+        lay_there = _last_map(before, measured)
+        before = replace(before, offsets={**before.offsets, position: (lay_there, fraction.baseline)})
+    lay_there, baseline = before.offsets[position]
+    reason = measured.reason.copy()
+    for earlier in (baseline, lay_there):
+        bad = ~np.isfinite(earlier.values) & (reason == Reason.EVALUABLE)
+        reason[bad] = np.where(earlier.reason[bad] == Reason.EVALUABLE, Reason.OUTSIDE, earlier.reason[bad])
+    parts = [m.standard_error for m in (measured, baseline, lay_there) if m.standard_error is not None]
+    error = np.sqrt(sum((part**2 for part in parts), np.zeros(measured.grid.shape, dtype=np.float32)))
+    cumulative = replace(
+        measured,
+        values=lay_there.values + (measured.values - baseline.values),
+        reason=reason,
+        standard_error=error if parts else None,
+    )
+    return cumulative, before
+
+
+def _mean(increment: Increment) -> float:
+    """Total activity over total mass of what was injected since the last image, MBq/mg."""
+    activities = np.array(increment.activities_mbq)
+    specific = np.array(increment.specific_activities_mbq_per_mg)
+    mass = (activities / specific).sum()
+    return float(activities.sum() / mass) if mass > 0 else float(specific.mean())
+
+
+def _last_map(before: Progress, like: ParametricMap) -> ParametricMap:
+    """Mass in every voxel as last seen [mg/mL]; nothing before the first image."""
+    accumulated = before.accumulated or nothing_injected(like.grid.shape)
+    return ParametricMap(
+        values=accumulated.mass_mg_per_ml,
+        reason=np.zeros(like.grid.shape, dtype=np.uint8),
+        grid=like.grid,
+        quantity=like.quantity,
+        unit=like.unit,
     )

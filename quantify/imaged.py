@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from config.settings import QuantificationSettings
+from quantify.dose import dose_per_activity_concentration
 from quantify.findings import Injection, Registration
 from quantify.isotope import Isotope
 from quantify.model import Grid, ParametricMap, Role, Volume
@@ -21,6 +22,28 @@ class Physics:
     isotope: Isotope
     relaxivity_per_s_per_mg_ml: float
     settings: QuantificationSettings
+    holmium_fraction: float | None = None
+    """Of the batch that the relaxivity is for; an injection of another content counts for more or fewer of its mg."""
+    repeat_per_s: float | None = None
+    """Scatter of R2* between series as measured with a repeated reference; None: the settings' working value."""
+
+    @property
+    def gy_per_mbq_per_ml(self) -> float:
+        """Dose of 1 MBq/mL where all energy stays (E/ρ)."""
+        return dose_per_activity_concentration(
+            isotope=self.isotope, density_g_per_ml=self.settings.tissue_density_g_per_ml
+        )
+
+    def specific_activity(self, injection: Injection) -> float:
+        """MBq per mg of microspheres *of the relaxivity's batch*: ΔR2* counts holmium, whichever spheres carry it."""
+        own = injection.specific_activity_mbq_per_mg or 0.0
+        if self.holmium_fraction is None or injection.holmium_fraction is None:
+            return own
+        return own * self.holmium_fraction / injection.holmium_fraction
+
+    def gy_per_s(self, specific_activity: float) -> float:
+        """Dose that 1 s⁻¹ of ΔR2* stands for: SA/r2* · E/ρ (0.82 Gy at 12 MBq/mg, 218, 1.06)."""
+        return specific_activity / self.relaxivity_per_s_per_mg_ml * self.gy_per_mbq_per_ml
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +63,11 @@ class ImagedFraction:
     provisional_reasons: tuple[str, ...] = ()
     shares: Shares = field(default_factory=dict)
     """Share of every voxel's signal by volume (`quantify.partial_volume`), on the reference grid."""
+    baseline: ParametricMap | None = None
+    """What the holmium map of a new baseline showed, taken after re-positioning before this position's first injection:
+    only what comes on top of it is new. None where the original reference serves."""
+    repositioned: bool = False
+    """The patient was moved since the reference and no new baseline was taken: its offset is less certain."""
     imaged_grid: Grid | None = None
     """Where the series' own voxels lay, in the reference's space: between them the maps are interpolated."""
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 HOLMIUM_166 = "166Ho"
+YTTRIUM_90 = "90Y"
+PHOSPHORUS_32 = "32P"
+STRONTIUM_89 = "89Sr"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,11 +17,14 @@ class Isotope:
 
     ``absorbed_energy_mj_per_mbq`` is the energy absorbed per MBq that decays completely [mJ/MBq]. For 166Ho the field
     uses 15.87 (EMERITUS-1, eq. 1: 60/15.87e-3 = 3781 MBq/kg); ICRP 107 electrons alone give 15.53.
+    ``formula_density_g_per_ml`` is the density that a formula fixes together with its energy (90Y: 1.03 with 50 J/GBq);
+    None leaves it to the settings, where it stands beside the energy.
     """
 
     name: str
     half_life_h: float
     absorbed_energy_mj_per_mbq: float
+    formula_density_g_per_ml: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("half_life_h", "absorbed_energy_mj_per_mbq"):
@@ -43,3 +49,8 @@ class Isotope:
 def holmium_166(*, half_life_h: float = 26.80, absorbed_energy_mj_per_mbq: float = 15.87) -> Isotope:
     """166Ho: half-life 26.80 h (ICRP 107), absorbed energy 15.87 mJ/MBq (EMERITUS-1)."""
     return Isotope(name=HOLMIUM_166, half_life_h=half_life_h, absorbed_energy_mj_per_mbq=absorbed_energy_mj_per_mbq)
+
+
+def yttrium_90() -> Isotope:
+    """90Y: half-life 64.10 h (ICRP 107), 50 J/GBq with 1.03 g/mL (local deposition on PET, CRLM glass cohort)."""
+    return Isotope(name=YTTRIUM_90, half_life_h=64.10, absorbed_energy_mj_per_mbq=50.0, formula_density_g_per_ml=1.03)

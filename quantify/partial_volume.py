@@ -273,6 +273,34 @@ def mixture(
     return Mixture(own=own, foreign=foreign)
 
 
+def unmixed(values: ParametricMap, shares: Shares, volumes: Sequence[Volume]) -> Array:
+    """A map whose edge voxels hold what their parts really hold: Σ occupancyⱼ · own valueⱼ instead of Σ shareⱼ · own.
+
+    Where a voxel owes a volume too little to be solved for it, the volume's mean nearby stands in. What no volume
+    explains counts as measured. Voxels of the volumes only; as measured elsewhere, and everywhere without shares.
+    """
+    result: Array = values.values.copy()
+    occupancies = {v.name: v.occupancy for v in volumes if v.name in shares}
+    if not occupancies:
+        return result
+    together = np.clip(sum(occupancies.values(), np.zeros(result.shape, dtype=np.float32)), 0.0, 1.0)
+    explained = sum((shares[name] for name in occupancies), np.zeros(result.shape, dtype=np.float32))
+    box = _box(together > 0, values.grid)
+    measured = values.values[box]
+    nearby = {name: _mean_of_pure(measured, shares[name][box], values.grid) for name in occupancies}
+    total = (1.0 - together[box]) * np.where(explained[box] < _PURE, measured, np.float32(0))
+    mixed = sum((shares[name][box] * nearby[name] for name in occupancies), np.zeros(measured.shape, dtype=np.float32))
+    for name, occupancy in occupancies.items():
+        own = shares[name][box]
+        foreign = mixed - own * nearby[name]
+        solved = np.where(own >= _MOSTLY_OWN, (measured - foreign) / np.maximum(own, _MOSTLY_OWN), nearby[name])
+        total += occupancy[box] * solved
+    pure = np.max([np.minimum(shares[n][box], occupancy[box]) for n, occupancy in occupancies.items()], axis=0)
+    several = (together[box] > 0) & (pure < _PURE)
+    result[box] = np.where(several & np.isfinite(measured), total, measured)
+    return result
+
+
 def _baseline_of_mixture(baseline_gy: Array, shares: Shares, own: Array, grid: Grid) -> Array:
     """Σ fⱼ·Bⱼ − B in the mixed voxels that the volumes explain: what their baseline lacks of the mixture's."""
     explained = sum(shares.values(), np.zeros(own.shape, dtype=np.float32))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from quantify.activity import Accumulated
 from quantify.findings import FractionMaps, FractionResult, FractionStatus, Injection
-from quantify.fraction_maps import fraction_maps
+from quantify.fraction_maps import Progress, fraction_maps
 from quantify.imaged import ImagedFraction, Physics, VolumeOfInterest, prepare_volumes
 from quantify.recovery import with_recovery
 from quantify.uptake import with_trends
@@ -18,12 +17,11 @@ __all__ = ["Evaluated", "ImagedFraction", "Physics", "VolumeOfInterest", "evalua
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluated:
-    """A fraction with its result and what the next one builds on: injections not yet imaged, activity so far."""
+    """A fraction with its result and what the next one builds on."""
 
     fraction: ImagedFraction
     result: FractionResult
-    waiting: tuple[Injection, ...]
-    accumulated: Accumulated | None
+    progress: Progress
 
 
 def evaluate_treatment(
@@ -66,6 +64,8 @@ def _is_same(first: ImagedFraction, second: ImagedFraction) -> bool:
         first.injection == second.injection
         and first.holmium is second.holmium
         and first.r2star is second.r2star
+        and first.baseline is second.baseline
+        and first.repositioned == second.repositioned
         and (first.error, first.series_instance_uid, first.acquired_at, first.provisional_reasons)
         == (second.error, second.series_instance_uid, second.acquired_at, second.provisional_reasons)
     )
@@ -78,19 +78,19 @@ def _evaluate(
     volumes: Sequence[VolumeOfInterest],
     physics: Physics,
 ) -> Evaluated:
-    waiting = (*(before.waiting if before is not None else ()), fraction.injection)
-    accumulated = before.accumulated if before is not None else None
+    progress = before.progress if before is not None else Progress()
+    progress = replace(progress, waiting=(*progress.waiting, fraction.injection))
     maps = None
     if fraction.holmium is not None:
-        accumulated, maps = fraction_maps(fraction, waiting, accumulated, physics)
-        waiting = ()
-    result = _fraction_result(fraction, maps, so_far, volumes, physics)
-    return Evaluated(fraction=fraction, result=result, waiting=waiting, accumulated=accumulated)
+        progress, maps = fraction_maps(fraction, progress, [v.volume for v in volumes], physics)
+    result = _fraction_result(fraction, maps, progress, so_far, volumes, physics)
+    return Evaluated(fraction=fraction, result=result, progress=progress)
 
 
 def _fraction_result(
     fraction: ImagedFraction,
     maps: FractionMaps | None,
+    progress: Progress,
     so_far: Sequence[ImagedFraction],
     volumes: Sequence[VolumeOfInterest],
     physics: Physics,

@@ -9,6 +9,9 @@ from typing import Any
 Figures = dict[str, Any]
 """What a run measured: only what JSON can hold. ``figures["targets"]`` is the list of `target` rows."""
 
+REPORTED = "to be reported"
+"""The bound of a target that asks for a figure, whatever it is."""
+
 Progress = Callable[[float], None]
 """Called with the share of the run that is done, 0…1."""
 
@@ -72,13 +75,15 @@ class Section:
 
 
 def target(what: str, bound: str, measured: str, met: bool | None) -> dict[str, Any]:
-    """One row of the table of targets; `met` is None where it could not be measured."""
+    """One row of the table of targets; `met` is None where nothing was measured, or nothing was asked but a figure."""
     return {"what": what, "bound": bound, "measured": measured, "met": met}
 
 
-def met_word(met: bool | None) -> str:
-    """How the document says it."""
-    return "not measured" if met is None else "met" if met else "**not met**"
+def met_word(row: Mapping[str, Any]) -> str:
+    """How the document says whether a target is met."""
+    if row["met"] is None:
+        return "reported" if row["bound"] == REPORTED else "not measured"
+    return "met" if row["met"] else "**not met**"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -180,9 +180,13 @@ def test_an_unknown_vial_is_refused_with_the_nearest(content: dict[str, Any]) ->
     )
 
 
-def test_a_vial_belongs_to_one_injection(content: dict[str, Any]) -> None:
+def test_a_shared_vial_is_divided_and_a_warning_says_how(content: dict[str, Any]) -> None:
     content["injections"][2]["vials"] = ["A"]
-    assert fault(content).startswith('Vial "A" is drawn by injections[1] and injections[2]')
+    assert any(
+        "vials[0] (A) is drawn by RHA F2, RHA F3: its content is divided in prop" in w for w in read(content).warnings()
+    )
+    del content["injections"][2]["planned_MBq"]
+    assert any("divided equally, as planned_MBq is not given for each" in w for w in read(content).warnings())
 
 
 def test_vials_have_different_names(content: dict[str, Any]) -> None:

@@ -1,0 +1,154 @@
+"""Volumes as nuclear medicine draws them: the contour at a share of the maximum, and the expanded liver."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from quantify.model import Array, ParametricMap, Reason, Role, Volume
+from quantify.statistics import distribution
+from quantify.volumes import bounding_box
+
+SCINTIGRAPHIC_CONTOUR = "Scintigraphic contour"
+
+
+def scintigraphic_contour(
+    values: ParametricMap, liver: Volume, *, threshold_pct: float, name: str = SCINTIGRAPHIC_CONTOUR
+) -> Volume:
+    """The voxels of the liver above a share of its maximum: the part that took up microspheres.
+
+    EMERITUS-1 and the 166Ho SPECT literature: 10 % of the maximum, so the plain maximum is used here too: a percentile
+    in its place would give another contour than the published one. It is that of the voxels that can be evaluated
+    (lower bounds included: the truth there is not less) and lie at least half in the liver, since a voxel of the
+    neighbourhood is none of the liver's. MRI's voxels are smaller and noisier than SPECT's: the maximum is higher, the
+    contour smaller, and a voxel of noise may lie in it or be missing.
+
+    Parameters
+    ----------
+    values
+        Activity, dose or holmium concentration; they differ by a factor only, as far as the contour is concerned.
+    liver
+        On the same grid. Its partly occupied voxels keep their occupancy.
+    threshold_pct
+        Share of the maximum [%], more than 0 and less than 100; a voxel must exceed it.
+
+    Returns
+    -------
+    Volume
+        Empty where no voxel can be evaluated or none is positive. Voxels that cannot be evaluated are left out.
+
+    Raises
+    ------
+    ValueError
+        If the threshold is out of range, or map and liver lie on different grids.
+    """
+    if not 0 < threshold_pct < 100:
+        raise ValueError(f"scintigraphic_contour: threshold_pct is {threshold_pct}; expected more than 0, under 100.")
+    if not values.grid.same_as(liver.grid):
+        raise ValueError(
+            f"scintigraphic_contour: map {values.quantity!r} and volume {liver.name!r} lie on different grids."
+        )
+    box = bounding_box(liver.occupancy > 0)
+    reason, occupied, level = values.reason[box], liver.occupancy[box], values.values[box]
+    evaluable = ((reason == Reason.EVALUABLE) | (reason == Reason.LOWER_BOUND)) & np.isfinite(level)
+    maximum = float(np.max(level, where=evaluable & (occupied >= 0.5), initial=0.0))
+    occupancy = np.zeros(liver.grid.shape, dtype=np.float32)
+    if maximum > 0:
+        above = evaluable & (np.nan_to_num(level) > maximum * threshold_pct / 100.0)
+        occupancy[box] = np.where(above, occupied, np.float32(0))
+    return Volume(
+        name=name,
+        role=Role.TERRITORY,
+        occupancy=occupancy,
+        grid=liver.grid,
+        contour_volume_ml=float(occupancy.sum(dtype=np.float64)) * liver.grid.voxel_volume_ml,
+    )
+
+
+def expanded(volume: Volume, *, margin_mm: float, name: str = "") -> Volume:
+    """The volume grown by a margin on all sides, for the activity that motion and blur carried outside of it.
+
+    EMERITUS-1 and the 166Ho SPECT literature: the liver by 10 mm. Mass and volume stay those of the volume itself
+    (`expanded_mean`).
+
+    A voxel's distance is that of its centre from the nearest voxel of the volume (occupancy ≥ 0.5), taken as a box, in
+    mm along each axis; the surface that is thus moved out is as wide as a voxel is thick (occupancy falls from 1 to
+    0 over it). A ball of 30 mm expanded by 10 mm is right within 2 % of its volume at 3 × 3 × 4 mm.
+
+    Returns
+    -------
+    Volume
+        With the volume's role, and its name unless another is given; what of the volume lies outside the grid still
+        does. An empty volume stays empty.
+
+    Raises
+    ------
+    ValueError
+        If the margin is negative or not finite.
+    """
+    if not (np.isfinite(margin_mm) and margin_mm >= 0):
+        raise ValueError(f"expanded: margin_mm is {margin_mm}; expected at least 0 mm.")
+    grid = volume.grid
+    occupancy = volume.occupancy.astype(np.float32, copy=True)
+    room = [int(np.ceil(margin_mm / spacing)) + 2 for spacing in grid.spacing_mm]
+    box = bounding_box(volume.occupancy >= 0.5, (room[0], room[1], room[2]))
+    if margin_mm > 0 and occupancy[box].size:
+        occupancy[box] = np.maximum(occupancy[box], _grown(occupancy[box] >= 0.5, grid.spacing_mm, margin_mm))
+    gained_ml = float((occupancy - volume.occupancy).sum(dtype=np.float64)) * grid.voxel_volume_ml
+    return Volume(
+        name=name or volume.name,
+        role=volume.role,
+        occupancy=occupancy,
+        grid=grid,
+        contour_volume_ml=volume.contour_volume_ml + gained_ml,
+    )
+
+
+def _grown(inside: Array, spacing_mm: tuple[float, float, float], margin_mm: float) -> Array:
+    """Occupancy after a margin around the True voxels."""
+    nearest = ndimage.distance_transform_edt(~inside, sampling=spacing_mm, return_distances=False, return_indices=True)
+    to_box = np.zeros(inside.shape, dtype=np.float32)
+    to_centre = np.zeros(inside.shape, dtype=np.float32)
+    thick = np.zeros(inside.shape, dtype=np.float32)
+    for axis, spacing in enumerate(spacing_mm):
+        size = inside.shape[axis]
+        own = np.arange(size).reshape([size if a == axis else 1 for a in range(3)])
+        away = np.abs(nearest[axis] - own).astype(np.float32) * np.float32(spacing)
+        to_box += np.maximum(away - np.float32(spacing / 2.0), 0) ** 2
+        to_centre += away**2
+        thick += away * np.float32(spacing)
+    distance = np.sqrt(to_box)
+    centre = np.sqrt(to_centre)
+    # A voxel's extent along the way to the volume; its occupancy is how much of that the margin reaches over.
+    extent = np.divide(thick, centre, out=np.full_like(thick, min(spacing_mm)), where=centre > 0)
+    grown: Array = np.clip((margin_mm - distance) / extent + np.float32(0.5), 0.0, 1.0)
+    return np.where(inside, np.float32(1), grown)
+
+
+def expanded_mean(values: ParametricMap, volume: Volume, *, margin_mm: float) -> float | None:
+    """Mean of a volume with the content of its expansion: total of the expanded volume over the volume's own size.
+
+    Activity from the expanded volume, mass from the original one (EMERITUS-1): for a concentration or a dose by local
+    deposition, mean + Σ_ring values·occupancy·v / V, in the map's unit. Voxels of the volume itself that cannot be
+    evaluated take the mean of its others; those of the ring count nothing (air holds no microspheres).
+
+    Returns
+    -------
+    float or None
+        None if no voxel of the volume can be evaluated.
+
+    Raises
+    ------
+    ValueError
+        If the margin is negative, or map and volume lie on different grids.
+    """
+    inside = distribution(values, volume)
+    grown = expanded(volume, margin_mm=margin_mm)
+    if inside is None:
+        return None
+    box = bounding_box(grown.occupancy > 0)
+    reason, level = values.reason[box], values.values[box]
+    evaluable = ((reason == Reason.EVALUABLE) | (reason == Reason.LOWER_BOUND)) & np.isfinite(level)
+    ring = grown.occupancy[box] - volume.occupancy[box]
+    outside = float((ring * np.where(evaluable, level, np.float32(0))).sum(dtype=np.float64))
+    return inside.mean + outside * values.grid.voxel_volume_ml / (volume.contour_volume_ml or volume.volume_ml)
