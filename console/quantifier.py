@@ -7,43 +7,31 @@ pace of the events nor the moment of asking can change a result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.plan import TreatmentPlan
 from config.settings import QuantificationSettings, settings_sha256
+from console.basis import Basis, Identity, ReferenceFit, fit_reference, with_reference_mode
+from console.series_maps import SeriesMaps, series_maps
 from console.snapshot import Anatomy, Binding
-from console.structures import TreatmentVolumes, disjoint_occupancies, treatment_volumes
+from console.structures import TreatmentVolumes, brought_over, treatment_volumes
 from console.treatment import Treatment, injections, isotope_of
 from dicom_listener.images import SeriesState, SeriesStatus, StructureSet
-from quantify.findings import FractionResult, Injection, Registration, RegistrationStatus
-from quantify.holmium import (
-    FittedSeries,
-    align,
-    fit_series,
-    holmium_map,
-    registered_grid,
-    relaxivity_per_s_per_mg_ml,
-)
-from quantify.model import Array, EchoSeries, Grid, ParametricMap
-from quantify.partial_volume import Shares
+from quantify.echoes import common_echoes, with_echoes
+from quantify.findings import FractionResult, Injection, RegistrationStatus
+from quantify.model import EchoSeries, ParametricMap
 from quantify.pipeline import (
     Evaluated,
     ImagedFraction,
-    Physics,
+    Outlook,
     VolumeOfInterest,
     evaluate_treatment,
     prepare_volumes,
 )
-from quantify.reference import MatchedReference, matched_reference
-from quantify.registration import register
+from quantify.repeatability import Repeatability, measured_repeat
 from quantify.resampling import sampler
-
-Identity = tuple[object, ...]
-"""What something was computed from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,55 +44,26 @@ class Outcome:
     results: tuple[FractionResult, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Basis:
-    """What all fractions of a treatment are held against, and what it was made of."""
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """The series of a treatment with what each is to it."""
 
-    identity: Identity
-    plan: TreatmentPlan
-    settings: QuantificationSettings
+    bindings: Sequence[Binding]
+    by_key: Mapping[str, SeriesState]
+
+    def of(self, role: str) -> list[tuple[Binding, SeriesState]]:
+        """The complete series of a role, in order of acquisition."""
+        every = [(b, self.by_key[b.series_key]) for b in self.bindings if b.role == role]
+        return [(binding, state) for binding, state in every if state.status == SeriesStatus.COMPLETE]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Volumes:
+    """Structures in the reference's frame of reference, and what became of them."""
+
     structures: StructureSet | None
-    reference: FittedSeries
-    matched: MatchedReference
     volumes: TreatmentVolumes
     prepared: tuple[VolumeOfInterest, ...]
-
-    @property
-    def relaxivity(self) -> float:
-        """r2* of this batch: the calibration's, scaled by holmium content."""
-        return relaxivity_per_s_per_mg_ml(
-            calibrated=self.plan.calibration.relaxivity_per_s_per_mg_ml,
-            calibration_holmium_fraction=self.plan.calibration.holmium_fraction,
-            holmium_fraction=self.plan.microspheres.holmium_fraction,
-        )
-
-    @property
-    def region(self) -> NDArray[np.bool_]:
-        """What must match in a registration: the liver, or all tissue where there are no structures."""
-        liver = self.volumes.liver
-        if liver is not None and (liver.occupancy > 0).any():
-            return np.asarray(liver.occupancy > 0)
-        return np.asarray(self.reference.usable)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _SeriesMaps:
-    """What one series gives on the reference grid; no maps where the registration failed."""
-
-    registration: Registration
-    r2star: ParametricMap | None = None
-    holmium: ParametricMap | None = None
-    shares: Shares = field(default_factory=dict)
-    imaged_grid: Grid | None = None
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Placed:
-    """Where a series lies in the reference's space, and the volumes' occupancy of its voxels there."""
-
-    registration: Registration
-    grid: Grid
-    occupancies: Mapping[str, Array] | None
 
 
 class Quantifier:
@@ -120,10 +79,11 @@ class Quantifier:
 
     def __init__(self, *, voxels: Callable[[SeriesState], EchoSeries], announce: Callable[[str], None]) -> None:
         self._voxels, self._announce = voxels, announce
-        self._reference: tuple[Identity, FittedSeries, MatchedReference] | None = None
-        self._volumes: tuple[Identity, TreatmentVolumes, tuple[VolumeOfInterest, ...]] | None = None
+        self._references: dict[Identity, ReferenceFit] = {}
+        self._volumes: tuple[Identity, _Volumes] | None = None
+        self._repeat: tuple[Identity, Repeatability | None] = ((), None)
         self._anatomy: tuple[Identity, Anatomy] | None = None
-        self._maps: dict[Identity, _SeriesMaps] = {}
+        self._maps: dict[Identity, SeriesMaps] = {}
         self._evaluated: tuple[Identity, tuple[Evaluated, ...]] = ((), ())
 
     def outcome(
@@ -140,34 +100,34 @@ class Quantifier:
         `ended` says that no more events will come: what is missing now is missing.
         """
         plan, settings = treatment.plan, treatment.quantification
-        by_key = {state.key: state for state in states}
+        bound = Bound(bindings=bindings, by_key={state.key: state for state in states})
         reference_key = next((b.series_key for b in bindings if b.role == "reference"), None)
         if reference_key is None or plan is None or settings is None:
             return Outcome()
-        basis = self._basis(by_key[reference_key], plan, settings, structures)
-        anatomy = self._anatomy_on(basis, bindings, by_key)
+        basis = self._basis(bound.by_key[reference_key], plan, settings, structures, bound)
+        anatomy = self._anatomy_on(basis, bound)
         fractions = [
-            self._imaged(injection, basis, bindings, by_key)
-            for injection in _due(treatment, bindings, by_key, ended=ended)
+            self._imaged(injection, basis, bound, treatment)
+            for injection in _due(treatment, bindings, bound.by_key, ended=ended)
         ]
         known_of, known = self._evaluated
         evaluated = evaluate_treatment(
             fractions,
             known=known if known_of == basis.identity else (),
             volumes=basis.prepared,
-            physics=Physics(
-                isotope=isotope_of(settings), relaxivity_per_s_per_mg_ml=basis.relaxivity, settings=settings
-            ),
-            feeds={name: p.volumes for name, p in plan.positions.items() if p.volumes is not None},
+            physics=basis.physics(isotope_of(settings)),
+            outlook=_outlook(treatment, plan),
         )
         self._evaluated = (basis.identity, evaluated)
         self._announce("")
         return Outcome(
-            reference=basis.reference.series,
+            reference=basis.series,
             anatomy=anatomy,
             volumes=basis.volumes,
             results=tuple(e.result for e in evaluated),
         )
+
+    # -- what everything is held against ------------------------------------------------------------------------------
 
     def _basis(
         self,
@@ -175,55 +135,113 @@ class Quantifier:
         plan: TreatmentPlan,
         settings: QuantificationSettings,
         structures: StructureSet | None,
-    ) -> _Basis:
-        of_settings = settings_sha256(settings)
-        fit_identity: Identity = (state.key, state.revision, of_settings)
-        if self._reference is None or self._reference[0] != fit_identity:
-            self._announce("fitting R2* of the reference")
-            fitted = fit_series(self._voxels(state), settings)
-            # At the weights of later fractions too, while there is time: before the first of them comes.
-            matched = matched_reference(fitted.series, fitted.fit, method=settings.fit)
-            self._reference = (fit_identity, fitted, matched)
-        _, reference, matched = self._reference
-        drawn = structures.sop_instance_uid if structures is not None else ""
-        identity: Identity = (*fit_identity, plan.sha256, drawn)
+        bound: Bound,
+    ) -> Basis:
+        reference = self._reference(state, settings, None)
+        grid = reference.fitted.series.grid
+        drawn_on = _drawn_on(structures, bound)
+        identity: Identity = (
+            (state.key, state.revision, settings_sha256(settings), plan.sha256),
+            structures.sop_instance_uid if structures is not None else "",
+            (drawn_on.key, drawn_on.revision) if drawn_on is not None else (),
+        )
         if self._volumes is None or self._volumes[0] != identity:
+            fault = ""
             if structures is not None:
                 self._announce("rasterising the structures")
-            volumes = treatment_volumes(structures, plan, reference.series.grid)
-            self._volumes = (identity, volumes, prepare_volumes(volumes.all, settings))
-        _, volumes, prepared = self._volumes
-        return _Basis(
+                if drawn_on is not None and structures.frame_of_reference_uid != grid.frame_of_reference_uid:
+                    structures, fault = self._brought_over(structures, drawn_on, reference, settings)
+            volumes = treatment_volumes(structures, plan, grid)
+            if fault:
+                volumes = replace(volumes, faults=(fault, *volumes.faults))
+            prepared = prepare_volumes(volumes.all, settings)
+            self._volumes = (identity, _Volumes(structures=structures, volumes=volumes, prepared=prepared))
+        drawn = self._volumes[1]
+        basis = Basis(
             identity=identity,
             plan=plan,
             settings=settings,
-            structures=structures,
-            reference=reference,
-            matched=matched,
-            volumes=volumes,
-            prepared=prepared,
+            structures=drawn.structures,
+            reference=with_reference_mode(reference, drawn.volumes.all, settings),
+            volumes=drawn.volumes,
+            prepared=drawn.prepared,
         )
+        repeat = self._measured_repeat(basis, bound)
+        pair = tuple((s.key, s.revision) for _, s in bound.of("repeatability"))
+        return replace(basis, repeat=repeat, identity=(*identity, pair))
 
-    def _imaged(
-        self,
-        injection: Injection,
-        basis: _Basis,
-        bindings: Sequence[Binding],
-        by_key: Mapping[str, SeriesState],
-    ) -> ImagedFraction:
+    def _reference(
+        self, state: SeriesState, settings: QuantificationSettings, echoes: tuple[int, ...] | None
+    ) -> ReferenceFit:
+        """The fit of the reference, or of some of its echoes."""
+        identity: Identity = (state.key, state.revision, settings_sha256(settings), echoes)
+        if identity not in self._references:
+            self._announce("fitting R2* of the reference")
+            series = self._voxels(state)
+            self._references[identity] = fit_reference(
+                series if echoes is None else with_echoes(series, echoes), settings
+            )
+        return self._references[identity]
+
+    def _brought_over(
+        self, structures: StructureSet, drawn_on: SeriesState, reference: ReferenceFit, settings: QuantificationSettings
+    ) -> tuple[StructureSet, str]:
+        """The structures in the reference's frame of reference, and the sentence that says how they came there."""
+        from quantify.registration import register_anatomy
+
+        self._announce("registering the anatomy that the structures were drawn on")
+        series = reference.fitted.series
+        registration = register_anatomy(
+            anatomy=self._voxels(drawn_on), reference=series, settings=settings.registration
+        )
+        if registration.status == RegistrationStatus.FAILED:
+            return structures, f"The anatomy could not be registered to the reference: {registration.message}"
+        anatomy_to_reference = np.linalg.inv(np.array(registration.reference_to_series_lps_mm))
+        moved_mm = np.linalg.norm(registration.translation_mm)
+        told = (
+            f"Structure set {structures.label!r} was drawn in another frame of reference and brought over by "
+            f"registration of {drawn_on.description!r} (moved by {moved_mm:.0f} mm); look at its contours on the "
+            "reference before trusting a dose."
+        )
+        return brought_over(structures, anatomy_to_reference, series.grid.frame_of_reference_uid), told
+
+    def _measured_repeat(self, basis: Basis, bound: Bound) -> Repeatability | None:
+        """Scatter between series from the last series that repeats the reference, if there is one."""
+        pairs = bound.of("repeatability")
+        if not pairs or not basis.settings.uncertainty.repeat_from_pair:
+            return None
+        state = pairs[-1][1]
+        identity: Identity = (basis.identity, state.key, state.revision)
+        if self._repeat[0] != identity:
+            maps = self._series_maps(state, basis, bound, Treatment())
+            repeat = None
+            if maps.r2star is not None:
+                repeat = measured_repeat(
+                    basis.reference.fitted.fit.r2star_per_s, maps.r2star.values, basis.region, basis.series.grid
+                )
+            self._repeat = (identity, repeat)
+        return self._repeat[1]
+
+    # -- fractions ----------------------------------------------------------------------------------------------------
+
+    def _imaged(self, injection: Injection, basis: Basis, bound: Bound, treatment: Treatment) -> ImagedFraction:
         """The maps of one injection's series, or the error that stands in for them."""
-        own = [b for b in bindings if (b.position, b.fraction) == injection.key]
+        own = [b for b in bound.bindings if (b.position, b.fraction) == injection.key]
         binding = next((b for b in reversed(own) if b.role == "fraction"), None)
         if binding is None:
-            return _unimaged(injection, own, by_key)
-        state = by_key[binding.series_key]
-        maps = self._series_maps(state, basis)
+            return _unimaged(injection, own, bound.by_key)
+        state = bound.by_key[binding.series_key]
+        maps = self._series_maps(state, basis, bound, treatment)
         provisional = []
         if any(b.role == "superseded" for b in own):
             provisional.append("two series in this fraction's window; the last is used")
         error = None
         if maps.holmium is None:
             error = f"registration to the reference failed: {maps.registration.message}"
+        baseline, fault = self._new_baseline(injection.position, basis, bound, treatment)
+        if fault:
+            provisional.append(fault)
+        moved = state.frame_of_reference_uid != basis.series.grid.frame_of_reference_uid
         return ImagedFraction(
             injection=injection,
             r2star=maps.r2star,
@@ -235,55 +253,56 @@ class Quantifier:
             series_instance_uid=state.series_instance_uids[0],
             acquired_at=state.acquired_at,
             provisional_reasons=tuple(provisional),
+            baseline=baseline,
+            repositioned=moved and baseline is None,
+            s0_weight=maps.s0_weight,
+            first_echo_s=state.echo_times_s[0] if state.echo_times_s else None,
+            notes=_notes(injection, maps, basis, moved=moved, renewed=baseline is not None),
         )
 
-    def _series_maps(self, state: SeriesState, basis: _Basis) -> _SeriesMaps:
+    def _new_baseline(
+        self, position: str, basis: Basis, bound: Bound, treatment: Treatment
+    ) -> tuple[ParametricMap | None, str]:
+        """The holmium map of the position's own baseline, if one was taken; else why it cannot be used, if so."""
+        taken = [state for binding, state in bound.of("baseline") if binding.position == position]
+        if not taken:
+            return None, ""
+        maps = self._series_maps(taken[-1], basis, bound, treatment)
+        if maps.holmium is None:
+            return None, f"the new baseline of {position} could not be registered: {maps.registration.message}"
+        return maps.holmium, ""
+
+    def _series_maps(self, state: SeriesState, basis: Basis, bound: Bound, treatment: Treatment) -> SeriesMaps:
         """Registration, R2* and holmium of a series on the reference grid."""
-        key: Identity = (state.key, state.revision, *basis.identity)
-        if key in self._maps:
-            return self._maps[key]
-        name = state.description or state.protocol
-        self._announce(f"fitting R2* of {name} and registering it to the reference")
-        series = self._voxels(state)
-        # Neither needs the other, and both leave Python's lock for most of their time: the dose comes a third sooner.
-        with ThreadPoolExecutor(max_workers=1) as other:
-            placing = other.submit(_placed, series, basis)
-            fitted = fit_series(series, basis.settings)
-            placed = placing.result()
-        maps = _SeriesMaps(registration=placed.registration)
-        if placed.registration.status != RegistrationStatus.FAILED:
-            maps = self._on_reference(fitted, placed, basis)
-        self._maps[key] = maps
-        return maps
+        given = treatment.registrations.get(state.key)
+        key: Identity = (state.key, state.revision, given, *basis.identity[:3])
+        if key not in self._maps:
+            name = state.description or state.protocol
+            self._announce(f"fitting R2* of {name} and registering it to the reference")
+            series, reference = self._on_common_echoes(self._voxels(state), basis, bound)
+            self._maps[key] = series_maps(series, basis, reference, given=given)
+        return self._maps[key]
 
-    def _on_reference(self, fitted: FittedSeries, placed: _Placed, basis: _Basis) -> _SeriesMaps:
-        """Maps of a registered series on the reference grid."""
-        registration, lies = placed.registration, placed.grid
-        aligned = align(
-            fitted,
-            reference=basis.reference,
-            registration=registration,
-            occupancies=placed.occupancies,
+    def _on_common_echoes(self, series: EchoSeries, basis: Basis, bound: Bound) -> tuple[EchoSeries, ReferenceFit]:
+        """The series and the reference with the echoes that both have: a fit lives on its echoes."""
+        ours, theirs = common_echoes(
+            basis.series.echo_times_s,
+            series.echo_times_s,
+            tolerance_s=basis.settings.echo_time_tolerance_ms / 1000.0,
         )
-        r2star, holmium = holmium_map(
-            aligned,
-            reference=basis.reference,
-            matched=basis.matched,
-            relaxivity=basis.relaxivity,
-            settings=basis.settings,
-        )
-        return _SeriesMaps(
-            registration=registration, r2star=r2star, holmium=holmium, shares=aligned.shares, imaged_grid=lies
-        )
+        if len(theirs) < len(series.echo_times_s):
+            series = with_echoes(series, theirs)
+        if len(ours) == len(basis.series.echo_times_s):
+            return series, basis.reference
+        state = next(state for _, state in bound.of("reference"))
+        fewer = self._reference(state, basis.settings, ours)
+        return series, with_reference_mode(fewer, basis.volumes.all, basis.settings)
 
-    def _anatomy_on(self, basis: _Basis, bindings: Sequence[Binding], by_key: Mapping[str, SeriesState]) -> Anatomy:
+    def _anatomy_on(self, basis: Basis, bound: Bound) -> Anatomy:
         """The series that the structures were drawn on, on the reference grid; else the reference's first echo."""
-        reference = basis.reference.series
-        states = [by_key[b.series_key] for b in bindings if b.role == "anatomy"]
+        reference = basis.series
         usable = [
-            s
-            for s in states
-            if s.status == SeriesStatus.COMPLETE and s.frame_of_reference_uid == reference.grid.frame_of_reference_uid
+            s for _, s in bound.of("anatomy") if s.frame_of_reference_uid == reference.grid.frame_of_reference_uid
         ]
         identity: Identity = (basis.identity, usable[-1].key if usable else "", usable[-1].revision if usable else 0)
         if self._anatomy is None or self._anatomy[0] != identity:
@@ -297,18 +316,49 @@ class Quantifier:
         return self._anatomy[1]
 
 
-def _placed(series: EchoSeries, basis: _Basis) -> _Placed:
-    """Register a series, and find how its voxels divide between the volumes where they really lay."""
-    registration = register(
-        reference=basis.reference.series,
-        moving=series,
-        region=basis.region,
-        settings=basis.settings.registration,
+def _notes(injection: Injection, maps: SeriesMaps, basis: Basis, *, moved: bool, renewed: bool) -> tuple[str, ...]:
+    """What a number of this fraction cannot be defended without."""
+    notes = []
+    if maps.registration.given_by is not None:
+        notes.append(f"registration given by {maps.registration.given_by or 'an operator'}")
+    if maps.n_echoes is not None and maps.n_echoes < len(basis.series.echo_times_s):
+        notes.append(f"fitted on the {maps.n_echoes} echoes that it has in common with the reference")
+    if renewed:
+        notes.append(f"held against a new baseline of {injection.position}; the dose before it is the last measured")
+    elif moved:
+        notes.append(
+            "the patient was re-positioned since the reference and no new baseline was taken: its offset is taken as "
+            f"{basis.settings.uncertainty.repositioned_per_s:g} s⁻¹"
+        )
+    return tuple(notes)
+
+
+def _outlook(treatment: Treatment, plan: TreatmentPlan) -> Outlook:
+    """What the plan says of the treatment's course: what feeds what, what comes next at each position, limits."""
+    following: dict[tuple[str, int], float] = {}
+    last: dict[str, Injection] = {}
+    for injection in injections(treatment):
+        before = last.get(injection.position)
+        planned = injection.planned_mbq if injection.planned_mbq is not None else injection.activity_mbq
+        if before is not None and planned is not None:
+            following[before.key] = planned
+        last[injection.position] = injection
+    limits: dict[str, float] = {}
+    for limit in plan.limits:
+        limits[limit.volume] = min(limit.dose_gy, limits.get(limit.volume, limit.dose_gy))
+    return Outlook(
+        feeds={name: p.volumes for name, p in plan.positions.items() if p.volumes is not None},
+        next_mbq=following,
+        limits_gy=limits,
     )
-    lies = registered_grid(series.grid, basis.reference.series.grid, registration)
-    wanted = basis.volumes.all and registration.status != RegistrationStatus.FAILED
-    occupancies = disjoint_occupancies(basis.structures, basis.plan, lies) if wanted else None
-    return _Placed(registration=registration, grid=lies, occupancies=occupancies)
+
+
+def _drawn_on(structures: StructureSet | None, bound: Bound) -> SeriesState | None:
+    """The complete series that the structures were drawn on, if it was received."""
+    if structures is None:
+        return None
+    referenced = set(structures.referenced_series_uids)
+    return next((s for _, s in bound.of("anatomy") if referenced.intersection(s.series_instance_uids)), None)
 
 
 def _due(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from config.plan import TreatmentPlan
 from dicom_listener.images import Structure, StructureSet
-from quantify.model import Array, Grid, Role, Volume
+from quantify.model import Array, FloatArray, Grid, Role, Volume
 from quantify.occupancy import occupancy
 from quantify.volumes import HEALTHY_LIVER, healthy_part, overlap_ml
 
@@ -24,6 +24,21 @@ class TreatmentVolumes:
     faults: tuple[str, ...] = ()
     identity: str = ""
     liver: Volume | None = field(default=None, repr=False)
+
+
+def brought_over(structures: StructureSet, matrix_lps_mm: FloatArray, frame_of_reference_uid: str) -> StructureSet:
+    """The structure set with its contours in another frame of reference; `matrix_lps_mm` is 4×4, rigid."""
+    turn, shift = matrix_lps_mm[:3, :3], matrix_lps_mm[:3, 3]
+    moved = tuple(
+        replace(
+            structure,
+            contours=tuple(
+                replace(contour, points_mm=contour.points_mm @ turn.T + shift) for contour in structure.contours
+            ),
+        )
+        for structure in structures.structures
+    )
+    return replace(structures, structures=moved, frame_of_reference_uid=frame_of_reference_uid)
 
 
 def treatment_volumes(structures: StructureSet | None, plan: TreatmentPlan, grid: Grid) -> TreatmentVolumes:

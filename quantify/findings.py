@@ -5,12 +5,21 @@ One frozen class each, with units in the names. Unknown is None, never 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from quantify.model import ParametricMap, Role
+from quantify.model import Array, ParametricMap, Role, freeze
 from quantify.saturation import Saturation
+
+if TYPE_CHECKING:
+    from quantify.budget import BudgetTerm
+    from quantify.cold import ColdSubVolume
+    from quantify.dvh import Dvh
+    from quantify.monte_carlo import Spread
+    from quantify.projection import ActivityLeft, Projection
 
 
 class FractionStatus(StrEnum):
@@ -89,9 +98,12 @@ class Injection:
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """Rigid transform that takes a point of the reference to the fraction's series, and how it was judged.
+    """Transform that takes a point of the reference to the fraction's series, and how it was judged.
 
-    ``reference_to_series_lps_mm`` is 4×4 on LPS mm; translation is that of the registered region's centre.
+    ``reference_to_series_lps_mm`` is 4×4 on LPS mm, M; ``displacement_mm`` is u, float32 (3, slice, row, column) on the
+    reference grid, LPS mm, or None for a rigid registration: x_series = M · (x + u(x)). Translation is that of the
+    registered region's centre. ``edge_median_mm`` and ``edge_95_mm`` are distances between the region's edges after
+    the registration (`quantify.liver_edge`); None where they cannot be measured.
     """
 
     status: RegistrationStatus
@@ -105,6 +117,14 @@ class Registration:
         (0.0, 0.0, 0.0, 1.0),
     )
     message: str = ""
+    edge_median_mm: float | None = None
+    edge_95_mm: float | None = None
+    given_by: str | None = None
+    """Who gave the transform; None where it was found."""
+    displacement_mm: Array | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        freeze(self, "displacement_mm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +147,29 @@ class VolumeStatistics:
     tnr: float | None = None
     activity_mbq: float | None = None
     delta_r2star_mean_per_s: float | None = None
+    warning: str = ""
+    """Why the mean deserves less trust than its uncertainty says: a small lesion."""
+    reasons: Mapping[str, float] = field(default_factory=dict)
+    """Share of the volume on the grid that could not be evaluated, or is a lower bound, by reason."""
+    v_x: tuple[tuple[float, float], ...] = ()
+    """(dose [Gy], share 0…1 of the volume that receives at least so much)."""
+    coverage: float | None = None
+    """Share of a tumour that receives at least ``statistics.coverage_gy``."""
+    cold: ColdSubVolume | None = None
+    """The largest connected part of a tumour below that dose; None if there is none, or it was not sought."""
+    bed_gy: float | None = None
+    """Mean biologically effective dose; None unless it is asked for."""
+    gain_gy: float | None = None
+    """What the mean gained since the last image."""
+    dose_normalised_gy: float | None = None
+    """The mean scaled so that the liver holds what was injected: beside the absolute dose, never instead of it."""
+    activity_expanded_mbq: float | None = None
+    """Activity in the liver expanded by ``statistics.liver_expansion_mm``."""
+    dvh: Dvh | None = field(default=None, repr=False, compare=False)
+    intervals: Mapping[str, Spread] = field(default_factory=dict, repr=False)
+    """Standard uncertainty and 95 % interval of the quantities above, by their names here."""
+    budget: tuple[BudgetTerm, ...] = field(default=(), repr=False)
+    """What contributes to the uncertainty of the mean."""
     partial_volume_gy: float | None = None
     """How much the correction for partial volume added to the mean; None where it was not applied."""
     u_repeat_gy: float | None = None
@@ -159,6 +202,15 @@ class TrendPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scintigraphic:
+    """The part of the liver over a share of the map's maximum, as nuclear medicine draws it."""
+
+    threshold_pct: float
+    volume_ml: float
+    dose_mean_gy: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FractionMaps:
     """The maps of one fraction, all on the reference grid."""
 
@@ -166,6 +218,8 @@ class FractionMaps:
     holmium: ParametricMap
     activity: ParametricMap
     dose: ParametricMap
+    increment: ParametricMap | None = None
+    """Dose gained since the last image; None for the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +235,8 @@ class FractionResult:
     error: str | None = None
     provisional_reasons: tuple[str, ...] = ()
     injected_mbq: float | None = None
+    injected_u_mbq: float | None = None
+    """Standard uncertainty of this fraction's own activity, beside that of all assays."""
     position_injected_mbq: float | None = None
     """Cumulative activity injected at this position: the trend's x."""
     cumulative_injected_mbq: float | None = None
@@ -193,6 +249,15 @@ class FractionResult:
     registration: Registration | None = None
     volumes: dict[str, VolumeStatistics] = field(default_factory=dict)
     trend: dict[str, TrendPoint] = field(default_factory=dict)
+    projection: dict[str, Projection] = field(default_factory=dict)
+    """By volume: the dose that the position's next planned fraction would give."""
+    activity_left: dict[str, ActivityLeft] = field(default_factory=dict)
+    """By volume with a limit: what this position can still take."""
+    scintigraphic: Scintigraphic | None = None
+    recovery_interval: tuple[float, float] | None = None
+    """95 % interval of the recovery ratio."""
+    notes: tuple[str, ...] = ()
+    """Sentences that a number of this fraction cannot be defended without."""
     maps: FractionMaps | None = field(default=None, repr=False, compare=False)
 
     @property

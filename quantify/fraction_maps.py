@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,23 +11,29 @@ from quantify.activity import Accumulated, Increment, accumulate, nothing_inject
 from quantify.dose import local_deposition_gy
 from quantify.findings import FractionMaps, Injection
 from quantify.imaged import ImagedFraction, Physics
+from quantify.kernel import kernel_dose_gy, kernel_standard_error_gy
+from quantify.lineage import Lineage
 from quantify.model import Array, ParametricMap, Reason, Role, Volume
+from quantify.monte_carlo import MeasuredDose
 from quantify.partial_volume import unmixed
+from quantify.statistics import increment as gain_between
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Progress:
     """What a fraction builds on.
 
-    ``waiting`` are the injections since the last image; ``specific_activities`` those that weight each image's map of
-    mass in the cumulative activity [MBq/mg]; ``offsets`` belong to positions with a new baseline: what lay there
-    before, minus what the baseline showed [mg/mL].
+    ``waiting`` are the injections since the last image; ``lineage`` how the dose hangs on the series so far;
+    ``offsets`` belong to positions with a new baseline: what lay there before [mg/mL], and what the baseline showed;
+    ``doses`` are the volumes of the last image, ``dose`` is its map.
     """
 
     accumulated: Accumulated | None = None
     waiting: tuple[Injection, ...] = ()
-    specific_activities: tuple[float, ...] = ()
-    offsets: dict[str, tuple[ParametricMap, ParametricMap]] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=Lineage)
+    offsets: Mapping[str, tuple[ParametricMap, ParametricMap]] = field(default_factory=dict)
+    doses: Mapping[str, MeasuredDose] = field(default_factory=dict)
+    dose: ParametricMap | None = None
 
 
 def fraction_maps(
@@ -60,25 +66,22 @@ def fraction_maps(
         unit="MBq/mL",
         standard_error=None if noise is None else noise * np.float32(increment.specific_activities_mbq_per_mg[-1]),
     )
-    after = Progress(
-        accumulated=accumulated,
-        specific_activities=(*before.specific_activities, _mean(increment)),
-        offsets=before.offsets,
+    values, error = _dose(activity, fraction, volumes, physics)
+    dose = ParametricMap(
+        values=values,
+        reason=holmium.reason,
+        grid=holmium.grid,
+        quantity="absorbed dose",
+        unit="Gy",
+        standard_error=error,
     )
-    dose, error = _dose(activity, fraction, volumes, physics)
-    return after, FractionMaps(
-        r2star=r2star,
-        holmium=holmium,
-        activity=activity,
-        dose=ParametricMap(
-            values=dose,
-            reason=holmium.reason,
-            grid=holmium.grid,
-            quantity="absorbed dose",
-            unit="Gy",
-            standard_error=error,
-        ),
+    lineage = before.lineage.after(
+        gy_per_s=physics.gy_per_s(_mean(increment)),
+        baseline_of=None if fraction.baseline is None else fraction.injection.position,
     )
+    after = replace(before, accumulated=accumulated, waiting=(), lineage=lineage, dose=dose)
+    gained = None if before.dose is None else gain_between(dose, before.dose)
+    return after, FractionMaps(r2star=r2star, holmium=holmium, activity=activity, dose=dose, increment=gained)
 
 
 def _dose(
@@ -90,8 +93,6 @@ def _dose(
     if physics.settings.dose_model == "local":
         error = None if noise is None else noise * np.float32(physics.gy_per_mbq_per_ml)
         return local_deposition_gy(activity.values, isotope=physics.isotope, density_g_per_ml=density), error
-    from quantify.kernel import kernel_dose_gy, kernel_standard_error_gy
-
     source = activity.values
     if physics.settings.partial_volume_correction:
         source = unmixed(activity, fraction.shares, volumes)

@@ -9,27 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import QuantificationSettings
+from quantify.cramer_rao import cramer_rao_log_s0_sd
 from quantify.findings import Registration
+from quantify.gain import GainField, gain_field
 from quantify.model import Array, EchoSeries, FloatArray, Grid, ParametricMap, Reason, freeze
 from quantify.partial_volume import Shares, signal_shares
-from quantify.r2star import DecayFit, fit_r2star
+from quantify.r2star import DecayFit, S0Prior, fit_r2star
+from quantify.r2star_numpy import R2STAR_RANGE_PER_S
 from quantify.reference import MatchedReference
-from quantify.resampling import sampler
+from quantify.resampling import Sampler, sampler
 
 _MINIMUM_GAIN_VOXELS = 200
+_UNTREATED_CHANGE_PER_S = 25.0
+"""Voxels whose R2* changed by less tell the gain: about 0.1 mg/mL at 3 T. S₀ does not change with holmium, but in hot
+voxels it is poorly known."""
+_CONFLICT_SIGMA = 3.0
+"""Beyond this many standard errors two values of S₀ are not the same."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedSeries:
-    """A series with its decay fit, and where the fit itself can be used (boolean, on the series' own grid)."""
+    """A series with its decay fit, and where the fit itself can be used (boolean, on the series' own grid).
+
+    ``modulation`` is the known factor that the fit was made with, if any; ``gain`` the receiver gain over the
+    reference (on the reference grid) through which S₀ was blended, if it was.
+    """
 
     series: EchoSeries
     fit: DecayFit
     usable: NDArray[np.bool_]
     poor: NDArray[np.bool_]
+    modulation: Array | None = None
+    gain: GainField | None = None
 
     def __post_init__(self) -> None:
-        freeze(self, "usable", "poor")
+        freeze(self, "usable", "poor", "modulation")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +52,8 @@ class AlignedSeries:
 
     ``first_echo`` and ``second_echo`` are the measured signals, needed for lower bounds; ``coverage`` is the share of
     a voxel inside the series' field of view; ``poor_fit`` the share of it that lies on poorly fitted voxels.
+    ``s0_weight`` is the share of the S₀ information that came from the reference, and ``gain`` the field that it came
+    through; None for a free fit.
     """
 
     r2star_per_s: Array
@@ -50,6 +66,9 @@ class AlignedSeries:
     sigma: float
     echo_times_s: tuple[float, ...]
     shares: Shares = field(default_factory=dict)
+    s0_standard_error: Array | None = None
+    s0_weight: Array | None = None
+    gain: Array | None = None
 
 
 def relaxivity_per_s_per_mg_ml(
@@ -66,19 +85,95 @@ def relaxivity_per_s_per_mg_ml(
     return calibrated * holmium_fraction / calibration_holmium_fraction
 
 
-def fit_series(series: EchoSeries, settings: QuantificationSettings) -> FittedSeries:
+def fit_series(
+    series: EchoSeries, settings: QuantificationSettings, *, modulation: Array | None = None
+) -> FittedSeries:
     """Fit a series and mark the voxels whose decay can be used: signal in two echoes, and a mono-exponential course.
 
     A voxel whose second echo lies under ``noise_floor_sigma``·σ tells only a lower bound; it is not *usable*.
+    `modulation` is a known factor on the signal (`fit_r2star`).
     """
-    fit = fit_r2star(series, method=settings.fit)
+    fit = fit_r2star(series, method=settings.fit, modulation=modulation)
+    return _judged(series, fit, settings, modulation=modulation)
+
+
+def refit_with_s0(
+    fitted: FittedSeries, *, reference: FittedSeries, registration: Registration, settings: QuantificationSettings
+) -> FittedSeries:
+    """Fit a series again with the reference's S₀ blended in by its variance (physics §2).
+
+    S₀ of the reference times the gain field, found in voxels whose R2* hardly changed, is brought to the series' own
+    grid. Its standard error is ``uncertainty.s0_gain_pct`` and the gain field's together. Voxels whose own S₀ is
+    known to be another (motion, contrast agent) get no prior, and neither do those not evaluable in the reference.
+    What was used is in ``fit.s0_weight`` of every voxel.
+
+    Raises
+    ------
+    ValueError
+        When the method of the settings has no S₀ (``arlo``).
+    """
+    to_series = np.array(registration.reference_to_series_lps_mm)
+    grid = reference.series.grid
+    evaluable = reference_reasons(reference, settings) == Reason.EVALUABLE
+    onto = sampler(source=fitted.series.grid, target=grid, target_to_source_lps_mm=to_series, where=evaluable)
+    nan = np.float32(np.nan)
+    with np.errstate(invalid="ignore"):
+        change = onto.sample(np.where(fitted.usable, fitted.fit.r2star_per_s, nan)) - reference.fit.r2star_per_s
+        untreated = evaluable & (np.abs(change) < _UNTREATED_CHANGE_PER_S)
+    gain = gain_field(reference.fit.s0, onto.sample(np.where(fitted.usable, fitted.fit.s0, nan)), untreated, grid)
+    back = sampler(
+        source=grid,
+        target=fitted.series.grid,
+        target_to_source_lps_mm=np.linalg.inv(to_series),
+        where=np.isfinite(fitted.fit.s0),
+    )
+    mean = back.sample(np.where(evaluable, gain.values * reference.fit.s0, nan))
+    relative = float(np.hypot(settings.uncertainty.s0_gain_pct / 100.0, gain.u_relative))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.hypot(_relative_s0_error(fitted.fit), relative)
+    conflict = _differs(
+        fitted.fit.s0,
+        mean,
+        error,
+        first_echo=fitted.series.signal[0],
+        sigma=fitted.fit.sigma,
+        echo_times_s=fitted.series.echo_times_s,
+    )
+    mean = np.where(conflict, nan, mean).astype(np.float32)
+    fit = fit_r2star(
+        fitted.series,
+        method=settings.fit,
+        sigma=fitted.fit.sigma,
+        modulation=fitted.modulation,
+        s0_prior=S0Prior(mean=mean, standard_error=mean * np.float32(relative)),
+    )
+    return _judged(fitted.series, fit, settings, modulation=fitted.modulation, gain=gain)
+
+
+def _judged(
+    series: EchoSeries,
+    fit: DecayFit,
+    settings: QuantificationSettings,
+    *,
+    modulation: Array | None = None,
+    gain: GainField | None = None,
+) -> FittedSeries:
+    """The fit with its usable and its poor voxels marked."""
     present = np.isfinite(fit.r2star_per_s)
     floor = settings.noise_floor_sigma * fit.sigma
     with np.errstate(invalid="ignore"):
         # Noise alone scatters by σ; what goes beyond it is a decay that is not mono-exponential.
         poor = present & (fit.residual > settings.poor_fit_residual_fraction * np.abs(fit.s0) + 2 * fit.sigma)
         usable = present & ~poor & (series.signal[1] >= floor)
-    return FittedSeries(series=series, fit=fit, usable=usable, poor=poor)
+    return FittedSeries(series=series, fit=fit, usable=usable, poor=poor, modulation=modulation, gain=gain)
+
+
+def _relative_s0_error(fit: DecayFit) -> Array:
+    """Standard error of ln S₀; 0 where the fit tells none."""
+    if fit.s0_standard_error is None:
+        return np.zeros_like(fit.s0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(fit.s0_standard_error / np.abs(fit.s0), dtype=np.float32)
 
 
 def reference_reasons(reference: FittedSeries, settings: QuantificationSettings) -> NDArray[np.uint8]:
@@ -140,6 +235,9 @@ def align(
         r2star_per_s=sample.sample(np.where(fitted.usable, fit.r2star_per_s, nan)),
         standard_error_per_s=sample.sample_standard_error(np.where(fitted.usable, fit.standard_error_per_s, nan)),
         s0=sample.sample(np.where(fitted.usable, fit.s0, nan)),
+        s0_standard_error=_sampled_error(sample, fitted.usable, fit.s0_standard_error),
+        s0_weight=None if fit.s0_weight is None else sample.sample(np.where(fitted.usable, fit.s0_weight, nan)),
+        gain=None if fitted.gain is None else fitted.gain.values,
         first_echo=sample.sample(fitted.series.signal[0]),
         second_echo=sample.sample(fitted.series.signal[1]),
         coverage=sample.coverage(),
@@ -150,15 +248,66 @@ def align(
     )
 
 
+def _sampled_error(sample: Sampler, usable: NDArray[np.bool_], error: Array | None) -> Array | None:
+    return None if error is None else sample.sample_standard_error(np.where(usable, error, np.float32(np.nan)))
+
+
 def gain_ratio(reference: FittedSeries, aligned: AlignedSeries, reasons: NDArray[np.uint8]) -> float:
     """Receiver gain of the fraction's series over that of the reference: median of S₀ ratios of evaluable voxels.
 
-    1 when too few voxels can tell. Only lower bounds use it: R2* itself is independent of gain.
+    1 when too few voxels can tell. Only lower bounds and the search for moved tissue use it: R2* itself is independent
+    of gain.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = aligned.s0 / reference.fit.s0
     ratio = ratio[(reasons == Reason.EVALUABLE) & np.isfinite(ratio) & (ratio > 0)]
     return float(np.median(ratio)) if ratio.size >= _MINIMUM_GAIN_VOXELS else 1.0
+
+
+def moved_voxels(
+    aligned: AlignedSeries, reference: FittedSeries, expected_s0: Array, settings: QuantificationSettings
+) -> NDArray[np.bool_]:
+    """Voxels that hold other tissue than in the reference: S₀ off by more than a factor, and surely so.
+
+    `expected_s0` is the reference's S₀ times the gain. Marked is |ln(S₀/expected)| > ln(1 + ``moved_s0_change_pct``/
+    100) that is also beyond three standard errors of both fits.
+    """
+    error = _relative_s0_error(reference.fit)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if aligned.s0_standard_error is not None:
+            error = np.hypot(error, aligned.s0_standard_error / np.abs(aligned.s0))
+        factor = np.log1p(settings.moved_s0_change_pct / 100.0)
+        moved: NDArray[np.bool_] = np.abs(np.log(aligned.s0 / expected_s0)) > factor
+    moved &= _differs(
+        aligned.s0,
+        expected_s0,
+        error,
+        first_echo=aligned.first_echo,
+        sigma=aligned.sigma,
+        echo_times_s=aligned.echo_times_s,
+    )
+    return moved
+
+
+def _differs(
+    s0: Array, expected: Array, error: Array, *, first_echo: Array, sigma: float, echo_times_s: tuple[float, ...]
+) -> NDArray[np.bool_]:
+    """Where S₀ is not the expected one, beyond three standard errors of its logarithm.
+
+    In hot voxels a fit that came out too low in R2* is too low in S₀ and too sure of it. Were S₀ the expected one, R2*
+    would be what leads from there to the first echo; the standard error at that R2* is what the difference has to
+    exceed too.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        difference = np.abs(np.log(s0 / expected))
+        differs: NDArray[np.bool_] = difference > _CONFLICT_SIGMA * error
+        if echo_times_s[0] <= 0 or sigma <= 0:
+            return differs
+        rate = np.log(expected[differs] / np.maximum(first_echo[differs], sigma)) / echo_times_s[0]
+    snr = expected[differs] / sigma
+    then = cramer_rao_log_s0_sd(np.clip(rate, 0.0, R2STAR_RANGE_PER_S[1]), echo_times_s, snr)
+    differs[differs] = difference[differs] > _CONFLICT_SIGMA * then
+    return differs
 
 
 def lower_bound_r2star_per_s(
@@ -212,10 +361,15 @@ def holmium_map(
 
     r2star = aligned.r2star_per_s.copy()
     error = aligned.standard_error_per_s.copy()
-    gain = gain_ratio(reference, aligned, reasons)
+    expected_s0 = reference.fit.s0 * (
+        np.float32(gain_ratio(reference, aligned, reasons)) if aligned.gain is None else aligned.gain
+    )
+    reasons[moved_voxels(aligned, reference, expected_s0, settings) & (reasons == Reason.EVALUABLE) & ~drowned] = (
+        Reason.MOVED
+    )
     if drowned.any():
         bound = lower_bound_r2star_per_s(
-            s0=gain * reference.fit.s0[drowned],
+            s0=expected_s0[drowned],
             first_echo=aligned.first_echo[drowned],
             floor=floor,
             echo_times_s=aligned.echo_times_s,

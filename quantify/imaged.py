@@ -10,8 +10,10 @@ from config.settings import QuantificationSettings
 from quantify.dose import dose_per_activity_concentration
 from quantify.findings import Injection, Registration
 from quantify.isotope import Isotope
-from quantify.model import Grid, ParametricMap, Role, Volume
+from quantify.lesions import small_lesion_warning
+from quantify.model import Array, Grid, ParametricMap, Role, Volume
 from quantify.partial_volume import Shares
+from quantify.scintigraphy import expanded
 from quantify.statistics import resized
 
 
@@ -68,20 +70,29 @@ class ImagedFraction:
     only what comes on top of it is new. None where the original reference serves."""
     repositioned: bool = False
     """The patient was moved since the reference and no new baseline was taken: its offset is less certain."""
+    s0_weight: Array | None = None
+    """Share of the information on S0 that came from the reference; None where S0 was free."""
+    first_echo_s: float | None = None
+    notes: tuple[str, ...] = ()
     imaged_grid: Grid | None = None
     """Where the series' own voxels lay, in the reference's space: between them the maps are interpolated."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VolumeOfInterest:
-    """A volume with its grown and shrunk versions, prepared once for all fractions."""
+    """A volume with its grown and shrunk versions, prepared once for all fractions.
+
+    ``expanded`` is the liver with its margin for activity; None for other volumes. ``warning`` marks a small lesion.
+    """
 
     volume: Volume
     variants: tuple[Volume, ...]
+    expanded: Volume | None = None
+    warning: str = ""
 
 
 def prepare_volumes(volumes: Sequence[Volume], settings: QuantificationSettings) -> tuple[VolumeOfInterest, ...]:
-    """Grow and shrink every volume by the inter-operator change of its contour (u_VOI)."""
+    """What of the volumes is the same for all fractions: variants by the inter-operator change (u_VOI), expansion."""
     prepared = []
     for volume in volumes:
         terms = settings.uncertainty
@@ -91,5 +102,13 @@ def prepare_volumes(volumes: Sequence[Volume], settings: QuantificationSettings)
             for occupancy in (resized(volume, -percent / 100), resized(volume, percent / 100))
             if occupancy.any()
         )
-        prepared.append(VolumeOfInterest(volume=volume, variants=variants))
+        margin = settings.statistics.liver_expansion_mm
+        prepared.append(
+            VolumeOfInterest(
+                volume=volume,
+                variants=variants,
+                expanded=expanded(volume, margin_mm=margin) if volume.role == Role.LIVER else None,
+                warning=small_lesion_warning(volume, settings.statistics) if volume.role == Role.TUMOUR else "",
+            )
+        )
     return tuple(prepared)

@@ -17,15 +17,16 @@ from scipy import fft
 
 from quantify.dose import dose_per_activity_concentration
 from quantify.isotope import Isotope
-from quantify.model import Array, FloatArray, freeze, read_only
+from quantify.model import Array, FloatArray, freeze
 from quantify.point_kernel import name_of, radial_energy, require_density
 
 Spacing = tuple[float, float, float]
 
-_DIRECTIONS = 4096  # per octant and shell; the error of a weight is then below 1e-4
+_DIRECTIONS = 1024  # per octant and shell
 _SHELLS_AT_ONCE = 32  # keeps the points in the cache
 _GOLDEN = 0.6180339887498949
 _WORKERS = 2
+_LARGEST_KERNEL = 2_000_000  # voxels: 0.15 mm for 166Ho in water
 _KEY_DECIMALS = 6  # spacings and densities that agree so far share a kernel: 1 nm
 
 
@@ -90,7 +91,8 @@ def kernel_dose_gy(
         (slice, row, column), negative noise included. NaN voxels emit nothing and stay NaN; what their neighbours
         deposit in them is not told.
     region
-        Where the dose is wanted, same shape; elsewhere it is NaN. Sources outside count. None: everywhere.
+        Voxels whose activity counts (same shape): outside the liver, say, a map shows noise rather than activity.
+        The dose is told wherever they reach, and is 0 beyond. None: all voxels.
 
     Returns
     -------
@@ -102,9 +104,10 @@ def kernel_dose_gy(
     ValueError
         If a shape does not fit, a value is infinite, or spacing, density or nuclide are refused.
     """
+    _require_map("activity_mbq_per_ml", activity_mbq_per_ml)
     factor = dose_per_activity_concentration(isotope=isotope, density_g_per_ml=density_g_per_ml)
     kernel = voxel_kernel(isotope, spacing_mm, density_g_per_ml=density_g_per_ml)
-    spread = _convolved("activity_mbq_per_ml", activity_mbq_per_ml, kernel, region=region)
+    spread = _convolved(activity_mbq_per_ml, kernel, region=region)
     return (factor * spread).astype(activity_mbq_per_ml.dtype)
 
 
@@ -120,14 +123,24 @@ def kernel_standard_error_gy(
 
     Arguments, NaN and errors as in `kernel_dose_gy`; a negative standard error is refused too.
     """
+    _require_map("se_mbq_per_ml", se_mbq_per_ml)
     if (se_mbq_per_ml < 0).any():
         raise ValueError(f"se_mbq_per_ml goes down to {np.nanmin(se_mbq_per_ml):g}; expected no negative values.")
     factor = dose_per_activity_concentration(isotope=isotope, density_g_per_ml=density_g_per_ml)
     kernel = voxel_kernel(isotope, spacing_mm, density_g_per_ml=density_g_per_ml)
     variance = np.square(se_mbq_per_ml, dtype=np.float64)
-    spread = _convolved("se_mbq_per_ml", variance, kernel, region=region, squared=True)
+    spread = _convolved(variance, kernel, region=region, squared=True)
     # Rounding in the transform leaves tiny negatives where nothing was.
     return (factor * np.sqrt(np.maximum(spread, 0.0))).astype(se_mbq_per_ml.dtype)
+
+
+def _require_map(name: str, values: Array) -> None:
+    if values.ndim != 3 or values.size == 0:
+        raise ValueError(f"{name} has shape {values.shape}; expected three axes (slice, row, column), none empty.")
+    if not np.issubdtype(values.dtype, np.floating):
+        raise ValueError(f"{name} is of type {values.dtype}; expected floating point.")
+    if np.isinf(values).any():
+        raise ValueError(f"{name} holds infinite values; expected finite ones, or NaN where there is none.")
 
 
 @lru_cache(maxsize=16)
@@ -135,6 +148,11 @@ def _voxel_kernel(nuclide: str, spacing_mm: Spacing, density_g_per_ml: float) ->
     middle, share = radial_energy(nuclide).shells
     radii_mm = middle / density_g_per_ml
     reach = [int(radii_mm[-1] // step) + 1 for step in spacing_mm]
+    if np.prod([2.0 * n + 1.0 for n in reach]) > _LARGEST_KERNEL:
+        raise ValueError(
+            f"spacing_mm is {spacing_mm} at {density_g_per_ml:g} g/mL: electrons of {nuclide} would cross "
+            f"{max(reach)} voxels, too many for a kernel. Use a coarser grid."
+        )
     octant = np.zeros([n + 1 for n in reach])
     for points_mm, energy in _octant_points(radii_mm, share):
         _spread(octant, [points / step for points, step in zip(points_mm, spacing_mm, strict=True)], energy)
@@ -178,48 +196,41 @@ def _spread(octant: FloatArray, moved: list[FloatArray], energy: FloatArray) -> 
 
 
 def _convolved(
-    name: str,
     values: NDArray[np.floating],
     kernel: VoxelKernel,
     *,
     region: NDArray[np.bool_] | None,
     squared: bool = False,
 ) -> FloatArray:
-    """`values` ∗ weights (or weights²) within the array, float64; NaN counts as 0 and stays NaN, as all outside `region`."""
-    if values.ndim != 3 or values.size == 0:
-        raise ValueError(f"{name} has shape {values.shape}; expected three axes (slice, row, column), none empty.")
-    if np.isinf(values).any():
-        raise ValueError(f"{name} holds infinite values; expected finite ones, or NaN where there is none.")
-    wanted = np.ones(values.shape, dtype=bool) if region is None else np.asarray(region, dtype=bool)
-    if wanted.shape != values.shape:
-        raise ValueError(f"region has shape {wanted.shape}; expected that of {name}, {values.shape}.")
-    result = np.full(values.shape, np.nan)
-    if not wanted.any():
+    """`values` ∗ weights (or weights²) within the array, float64; what is NaN counts as 0 and stays NaN."""
+    sources = np.isfinite(values)
+    if region is not None:
+        if np.shape(region) != values.shape:
+            raise ValueError(f"region has shape {np.shape(region)}; expected that of the map, {values.shape}.")
+        sources &= np.asarray(region, dtype=bool)
+    result = np.where(np.isnan(values), np.nan, 0.0)
+    if not sources.any():
         return result
     half = [n // 2 for n in kernel.weights.shape]
-    box, sources = _boxes(wanted, half)
-    emitted = np.nan_to_num(values[sources].astype(np.float64), nan=0.0)
+    box = _reached(sources, half)
+    emitted = np.where(sources[box], values[box], 0.0).astype(np.float64)
     # Voxels further apart than the array is wide never meet: cut the kernel to what can.
     cut = tuple(min(h, n - 1) for h, n in zip(half, emitted.shape, strict=True))
     shape = tuple(fft.next_fast_len(n + h, real=True) for n, h in zip(emitted.shape, cut, strict=True))
     transform = _transform(kernel.nuclide, kernel.spacing_mm, kernel.density_g_per_ml, cut, shape, squared)
     spread = fft.irfftn(fft.rfftn(emitted, shape, workers=_WORKERS) * transform, shape, workers=_WORKERS)
-    inner = tuple(slice(b.start - s.start, b.stop - s.start) for b, s in zip(box, sources, strict=True))
-    result[box] = spread[inner]
-    result[~wanted | np.isnan(values)] = np.nan
+    # Adding leaves the NaN of the box as they are.
+    result[box] += spread[tuple(slice(n) for n in emitted.shape)]
     return result
 
 
-def _boxes(wanted: NDArray[np.bool_], half: list[int]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Bounding box of the wanted voxels, and the same grown by the kernel's reach within the array."""
-    box, grown = [], []
+def _reached(sources: NDArray[np.bool_], half: list[int]) -> tuple[slice, ...]:
+    """Bounding box of the sources, grown by the kernel's reach within the array."""
+    box = []
     for axis, reach in enumerate(half):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(wanted.any(axis=others))
-        first, last = int(filled[0]), int(filled[-1]) + 1
-        box.append(slice(first, last))
-        grown.append(slice(max(0, first - reach), min(wanted.shape[axis], last + reach)))
-    return tuple(box), tuple(grown)
+        filled = np.flatnonzero(sources.any(axis=tuple(other for other in range(3) if other != axis)))
+        box.append(slice(max(0, int(filled[0]) - reach), min(sources.shape[axis], int(filled[-1]) + 1 + reach)))
+    return tuple(box)
 
 
 @lru_cache(maxsize=6)
@@ -239,4 +250,6 @@ def _transform(
     origin = np.zeros(shape)
     places = np.ix_(*[np.arange(-h, h + 1) % n for h, n in zip(cut, shape, strict=True)])
     np.add.at(origin, places, kept)
-    return read_only(fft.rfftn(origin, workers=_WORKERS))
+    transform: NDArray[np.complex128] = fft.rfftn(origin, workers=_WORKERS)
+    transform.flags.writeable = False  # shared by the cache
+    return transform

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from quantify.model import Array, EchoSeries, FloatArray, Grid
+from quantify.signal_at_zero import signal_at_zero
 
-_REACH_MM = 12
-"""Half the length of a profile, and the largest distance that is looked for."""
-_STEP_MM = 1.0
-_POINTS = 1500
+_STEP_MM = 1.5
+_REACH = 8
+"""Steps in half a profile (12 mm), and the largest distance that is looked for."""
+_POINTS = 600
+_ECHOES = 3
+"""Echoes that the signal at the echo time 0 is taken from: later ones hold more noise than signal in holmium."""
 _BESIDE_MM = 3.0
 """A profile is the mean of five, this far apart along the edge: a voxel's noise is not an edge."""
 _LEAST_CONTRAST = 0.2
@@ -48,15 +51,17 @@ def liver_edge_distance(
 ) -> EdgeDistance | None:
     """Measure how far the edge of a region lies from where the registration says it is.
 
-    At points of the region's surface both first echoes are read along the normal; the distance is the shift between
-    the two profiles of ±12 mm at which their normalised correlation is largest, to a fraction of a millimetre by a
+    At points of the region's surface both images are read along the normal; the distance is the shift between the
+    two profiles of ±12 mm at which their normalised correlation is largest, to a fraction of a millimetre by a
     parabola. It does not depend on gain or offset. Points without contrast, with a profile that repeats itself, or
-    with no match in the series are left out.
+    with no match in the series are left out. The images are those at the echo time 0, extrapolated from the first
+    three echoes: in the phantom 5 mg/mL beside the edge move the 95th percentile of the first echoes by 4 mm, and
+    that of these by 1 mm.
 
     Parameters
     ----------
     reference, moving
-        The two series; their first echoes are used.
+        The two series; their first three echoes are used, or the first alone where there is no other.
     region
         Boolean on the reference grid; its surface is where the edge is looked for.
     reference_to_series_lps_mm
@@ -81,19 +86,19 @@ def liver_edge_distance(
     if surface is None:
         return None
     points, normals = surface
-    steps = np.arange(-_REACH_MM, _REACH_MM + 1) * _STEP_MM
-    wide = np.arange(-2 * _REACH_MM, 2 * _REACH_MM + 1) * _STEP_MM
+    steps = np.arange(-_REACH, _REACH + 1) * _STEP_MM
+    wide = np.arange(-2 * _REACH, 2 * _REACH + 1) * _STEP_MM
     matrix = np.asarray(reference_to_series_lps_mm, dtype=np.float64)
     own = _profiles(reference, points, normals, wide)
     other = _profiles(moving, points, normals, wide, matrix, displacement_mm, reference.grid)
-    template = own[:, _REACH_MM : -_REACH_MM or None]
-    typical = float(np.median(reference.signal[0][region]))
-    near = template[:, abs(steps) <= _REACH_MM / 2]
+    template = own[:, _REACH:-_REACH]
+    typical = float(np.nanmedian(reference.signal[0][region]))
+    near = template[:, abs(steps) <= steps[-1] / 2]
     with np.errstate(invalid="ignore"):
         usable = np.isfinite(template).all(axis=1) & (np.ptp(near, axis=1) >= _LEAST_CONTRAST * typical)
         # A profile whose own repetition lies within reach would be found there as well.
         itself = _correlations(template, own)
-        usable &= ~(np.where(abs(steps) >= _REACH_MM / 2, itself, -1.0) > _AMBIGUOUS).any(axis=1)
+        usable &= ~(np.where(abs(steps) >= steps[-1] / 2, itself, -1.0) > _AMBIGUOUS).any(axis=1)
         matches = _correlations(template, other)
     best = np.nan_to_num(matches, nan=-1.0).max(axis=1)
     found = usable & (best >= _LEAST_CORRELATION)
@@ -156,12 +161,13 @@ def _profiles(
     displacement_mm: Array | None = None,
     displacement_grid: Grid | None = None,
 ) -> Array:
-    """First echo along the normals, (point, step), mean of five beside each other; NaN outside the series."""
+    """Signal at the echo time 0 along the normals, (point, step), mean of five; NaN outside the series."""
     helper = np.eye(3)[np.abs(normals).argmin(axis=1)]
     first = np.cross(normals, helper)
     first /= np.linalg.norm(first, axis=1, keepdims=True)
     second = np.cross(normals, first)
-    total = np.zeros((len(points), len(steps)), dtype=np.float32)
+    echoes = series.signal[:_ECHOES]
+    total = np.zeros((len(echoes), len(points), len(steps)), dtype=np.float32)
     along = steps[None, :, None] * normals[:, None, :]
     for beside in (0 * first, first, -first, second, -second):
         at = (points + _BESIDE_MM * beside)[:, None, :] + along
@@ -173,10 +179,12 @@ def _profiles(
         if matrix is not None:
             at = at @ matrix[:3, :3].T + matrix[:3, 3]
         index = at @ series.grid.index_from_lps[:3, :3].T + series.grid.index_from_lps[:3, 3]
-        total += ndimage.map_coordinates(
-            series.signal[0], np.moveaxis(index, -1, 0), order=1, mode="constant", cval=np.nan, prefilter=False
-        )
-    return total / np.float32(5)
+        places = np.ascontiguousarray(np.moveaxis(index, -1, 0))
+        for echo, signal in enumerate(echoes):
+            total[echo] += ndimage.map_coordinates(
+                signal, places, order=1, mode="constant", cval=np.nan, prefilter=False
+            )
+    return signal_at_zero(total / np.float32(5), series.echo_times_s[:_ECHOES])
 
 
 def _correlations(template: Array, wide: Array) -> Array:

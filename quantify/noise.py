@@ -29,10 +29,22 @@ def noise_sigma(signal: Array, echo_times_s: tuple[float, ...]) -> float:
     -------
     float
         σ, never negative; 0 for a noiseless series.
+
+    Raises
+    ------
+    ValueError
+        For a signal that is not (echo, slice, row, column), is empty, or holds values that are not finite.
     """
+    if np.ndim(signal) != 4 or signal.size == 0 or signal.shape[0] != len(echo_times_s):
+        raise ValueError(
+            f"noise_sigma: signal has shape {np.shape(signal)}; expected (echo, slice, row, column) with "
+            f"{len(echo_times_s)} echoes."
+        )
     flat = np.asarray(signal, dtype=np.float32).reshape(signal.shape[0], -1)
     # A stride prime to the usual matrix sizes samples the whole volume evenly.
     flat = np.ascontiguousarray(flat[:, :: max(1, flat.shape[1] // _VOXELS_ENOUGH) | 1])
+    if not np.isfinite(flat).all():
+        raise ValueError("noise_sigma: the signal holds values that are not finite; check the decoding of the series.")
     background = _background_sigma(flat)
     return background if background is not None else _residual_sigma(flat, echo_times_s)
 

@@ -28,7 +28,7 @@ _ENERGY_PER_XI = (
 _SMOOTHING = 3.0
 _PINNED = 1e9  # weight of the value at ξ = 1, which is known
 _FINE_XI = 2000
-SHELL_MM = 0.02
+_SHELL_MM = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,9 +66,10 @@ def require_density(density_g_per_ml: float) -> float:
 
 @lru_cache(maxsize=1)
 def scaled_kernel() -> tuple[FloatArray, FloatArray]:
-    """ξ from 0 to 1 and the share of an electron's energy deposited within ξ (0 … 1), by trapezia of the smoothed kernel.
+    """ξ from 0 to 1 and the share of an electron's energy deposited within ξ (0 … 1).
 
-    Smoothed by the smallest sum of squared residuals and weighted squared third differences (Whittaker 1923).
+    The integral by trapezia of the smoothed kernel, normalised. Smoothed by the smallest sum of squared residuals and
+    weighted squared third differences (Whittaker 1923).
     """
     values = np.array([*_ENERGY_PER_XI, 0.0])
     weights = np.ones(values.size)
@@ -91,7 +92,7 @@ def radial_energy(nuclide: str) -> RadialEnergy:
     ranges_mm = 10.0 * csda_range_g_per_cm2(spectrum.energies_mev)
     energy = spectrum.energies_mev * spectrum.electrons_per_decay
     xi, within = scaled_kernel()
-    radii = SHELL_MM * np.arange(int(np.ceil(ranges_mm.max() / SHELL_MM)) + 1)
+    radii = np.arange(int(np.ceil(ranges_mm.max() / _SHELL_MM)) + 1, dtype=np.float64) * _SHELL_MM
     share = np.zeros_like(radii)
     for reach, part in zip(ranges_mm, energy / energy.sum(), strict=True):
         share += part * np.interp(radii / reach, xi, within)

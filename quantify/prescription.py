@@ -198,9 +198,7 @@ def lung_objections(*, lung_shunt_fraction: float, lung_dose_gy: float) -> tuple
             f"{100 * LUNG_SHUNT_LIMIT:.0f} % that exclude from treatment."
         )
     if lung_dose_gy > LUNG_DOSE_LIMIT_GY:
-        objections.append(
-            f"The lung dose of {lung_dose_gy:.1f} Gy is over the limit of {LUNG_DOSE_LIMIT_GY:.0f} Gy."
-        )
+        objections.append(f"The lung dose of {lung_dose_gy:.1f} Gy is over the limit of {LUNG_DOSE_LIMIT_GY:.0f} Gy.")
     return tuple(objections)
 
 

@@ -62,9 +62,7 @@ class DecayFit:
     s0_weight: Array | None = None
 
     def __post_init__(self) -> None:
-        freeze(
-            self, "r2star_per_s", "s0", "standard_error_per_s", "residual", "s0_standard_error", "s0_weight"
-        )
+        freeze(self, "r2star_per_s", "s0", "standard_error_per_s", "residual", "s0_standard_error", "s0_weight")
 
 
 def fit_r2star(
@@ -138,7 +136,7 @@ def fit_r2star(
     )
     fitted = _fitted(voxels, method, engine)
     r2star, s0, error, s0_error, residual, share = (
-        values.astype(np.float32).reshape(series.grid.shape) for values in fitted
+        values.astype(np.float32, copy=False).reshape(series.grid.shape) for values in fitted
     )
     return DecayFit(
         r2star_per_s=r2star,
@@ -176,7 +174,7 @@ def checked_times(echo_times_s: tuple[float, ...], *, where: str) -> FloatArray:
     return times
 
 
-def _fitted(voxels: Voxels, method: str, engine: str) -> FloatArray:
+def _fitted(voxels: Voxels, method: str, engine: str) -> Array | FloatArray:
     if method == "arlo":
         return arlo_fit(voxels)
     if method == "log_linear" or engine == "numpy":
@@ -190,7 +188,9 @@ def _fitted(voxels: Voxels, method: str, engine: str) -> FloatArray:
 def _check_arlo(times: FloatArray, s0_prior: S0Prior | None) -> None:
     if not evenly_spaced(times):
         spacings = ", ".join(f"{1000 * step:.3f}" for step in np.diff(times))
-        raise ValueError(f"fit_r2star: arlo needs evenly spaced echoes; these are {spacings} ms apart. Use 'nonlinear'.")
+        raise ValueError(
+            f"fit_r2star: arlo needs evenly spaced echoes; these lie {spacings} ms apart. Use 'nonlinear'."
+        )
     if s0_prior is not None:
         raise ValueError("fit_r2star: arlo has no S0 that a prior could be blended into. Use 'nonlinear'.")
 

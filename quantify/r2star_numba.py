@@ -1,10 +1,13 @@
 """The R2* fit compiled: the mathematics of `quantify.r2star_numpy` in blocks of voxels, by numba.
 
 Loops run over the voxels of a block, echo by echo, so that they compile to vector instructions; exponential and
-logarithm are polynomials for the same reason (`quantify.elementary`). No voxel's arithmetic looks at another's: a
+logarithm are polynomials for the same reason. No voxel's arithmetic looks at another's: a
 result depends neither on its neighbours nor on how voxels are divided, bit for bit the same for any number of threads.
 Two Python threads share the work (the kernel releases the interpreter's lock); numba's own thread layer is not used,
 it aborts the process on concurrent calls.
+
+Everything that is compiled stands in this file or comes as an argument: numba's cache would not notice a change
+elsewhere.
 """
 
 from __future__ import annotations
@@ -15,36 +18,53 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 
-from quantify.elementary import exponential, logarithm
-from quantify.model import FloatArray
+from quantify.model import Array, read_only
 from quantify.r2star_numpy import MAXIMUM_ITERATIONS, R2STAR_RANGE_PER_S, Voxels, evenly_spaced
 
-_LOWEST, _HIGHEST = R2STAR_RANGE_PER_S
 _THREADS = 2
 _BLOCK = 256
 """Voxels fitted together: ten echoes of them and the sums stay in the first-level cache."""
 _NO_ECHOES = np.zeros((0, 0), dtype=np.float32)
 _NO_PRIOR = np.zeros(0)
 
+# Exponential and logarithm split off the power of two through the bits of the number (IEEE 754).
+_LOG2_E = 1.4426950408889634
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+"""ln 2 in two parts, the first of which times a small whole number is exact."""
+_ROUNDING = 6755399441055744.0
+"""1.5·2⁵²: adding it rounds to a whole number, which then stands in the lowest bits."""
+_LARGEST_EXPONENT = 700.0
+_SQRT_2, _LN_SQRT_2 = 1.4142135623730951, 0.34657359027997264
+_MANTISSA, _ONE_BITS = 0x000FFFFFFFFFFFFF, 0x3FF0000000000000
+_COUNTER_BITS, _COUNTER = 0x4330000000000000, 4503599627370496.0 + 1023.0
+"""2⁵² as bits, and the number that it and an exponent's offset come to."""
 
-def fit_voxels(voxels: Voxels, *, threads: int = _THREADS) -> FloatArray:
+
+def fit_voxels(voxels: Voxels, *, threads: int = _THREADS) -> Array:
     """As `quantify.r2star_numpy.fit_voxels` with ``nonlinear``: (6, voxel), NaN where not chosen."""
     result = np.full((6, voxels.signal.shape[1]), np.nan, dtype=np.float32)
     chosen = np.ascontiguousarray(voxels.chosen, dtype=np.int64)
     ends = [chosen.size * part // threads for part in range(threads + 1)]
-    signal = np.ascontiguousarray(voxels.signal, dtype=np.float32)
+    # Read-only all of them: to numba that is a type, and each combination of types would be compiled anew.
+    signal = read_only(np.ascontiguousarray(voxels.signal, dtype=np.float32))
+    times, all_chosen = read_only(voxels.times_s), read_only(chosen)
+    modulation = read_only(_NO_ECHOES if voxels.modulation is None else voxels.modulation)
+    prior_mean = read_only(_NO_PRIOR if voxels.prior_mean is None else voxels.prior_mean)
+    prior_weight = read_only(_NO_PRIOR if voxels.prior_weight is None else voxels.prior_weight)
     spacing = (voxels.times_s[-1] - voxels.times_s[0]) / (voxels.times_s.size - 1)
 
     def fit_part(part: int) -> None:
         _fit(
             signal,
-            voxels.times_s,
+            times,
             spacing if evenly_spaced(voxels.times_s) else 0.0,
             voxels.sigma,
-            _NO_ECHOES if voxels.modulation is None else voxels.modulation,
-            _NO_PRIOR if voxels.prior_mean is None else voxels.prior_mean,
-            _NO_PRIOR if voxels.prior_weight is None else voxels.prior_weight,
-            chosen[ends[part] : ends[part + 1]],
+            modulation,
+            prior_mean,
+            prior_weight,
+            all_chosen[ends[part] : ends[part + 1]],
+            MAXIMUM_ITERATIONS,
+            R2STAR_RANGE_PER_S,
             result,
         )
 
@@ -67,6 +87,8 @@ def _fit_in_blocks(
     prior_mean: np.ndarray,
     prior_weight: np.ndarray,
     chosen: np.ndarray,
+    iterations: int,
+    limits: tuple[float, float],
     result: np.ndarray,
 ) -> None:
     """Fit the chosen voxels; ``spacing`` is 0 for unevenly spaced echoes; see `r2star_numpy` for the equations."""
@@ -88,11 +110,11 @@ def _fit_in_blocks(
             for j in range(size):
                 mean[j] = prior_mean[chosen[start + j]]
                 weight[j] = prior_weight[chosen[start + j]]
-        _start(measured, factor, times, mean, weight, r2star, sums, work)
+        _start(measured, factor, times, mean, weight, limits, r2star, sums, work)
         active[:] = 1.0
-        for _ in range(MAXIMUM_ITERATIONS):
+        for _ in range(iterations):
             _sums(measured, factor, times, spacing, r2star, sums, work)
-            if _step(sums, mean, weight, r2star, active, size) == 0.0:
+            if _step(sums, mean, weight, limits, r2star, active, size) == 0.0:
                 break
         _sums(measured, factor, times, spacing, r2star, sums, work)
         for j in range(size):
@@ -117,6 +139,7 @@ def _log_linear_block(
     times: np.ndarray,
     mean: np.ndarray,
     weight: np.ndarray,
+    limits: tuple[float, float],
     r2star: np.ndarray,
     sums: np.ndarray,
     work: np.ndarray,
@@ -147,7 +170,7 @@ def _log_linear_block(
         spread = max(total[j], 1e-30)
         variance = max(squares[j] - moment[j] * moment[j] / spread, 1e-30)
         slope = (product[j] - moment[j] * logs[j] / spread) / variance
-        r2star[j] = min(max(-slope, _LOWEST), _HIGHEST)
+        r2star[j] = min(max(-slope, limits[0]), limits[1])
 
 
 def _sums_block(
@@ -194,7 +217,13 @@ def _sums_block(
 
 
 def _step_block(
-    sums: np.ndarray, mean: np.ndarray, weight: np.ndarray, r2star: np.ndarray, active: np.ndarray, size: int
+    sums: np.ndarray,
+    mean: np.ndarray,
+    weight: np.ndarray,
+    limits: tuple[float, float],
+    r2star: np.ndarray,
+    active: np.ndarray,
+    size: int,
 ) -> float:
     """One Gauss–Newton step of the voxels still moving; how many go on."""
     for j in range(_BLOCK):
@@ -207,7 +236,7 @@ def _step_block(
         # Far from the optimum the exponential is not a parabola: no step longer than the value itself.
         bound = max(abs(r2star[j]), 50.0)
         step = min(max(step, -bound), bound)
-        r2star[j] = min(max(r2star[j] + step, _LOWEST), _HIGHEST)
+        r2star[j] = min(max(r2star[j] + step, limits[0]), limits[1])
         active[j] = 1.0 if abs(step) > 1e-6 * bound else 0.0
     moving = 0.0
     for j in range(size):
@@ -215,11 +244,52 @@ def _step_block(
     return moving
 
 
+def _exponential(x: np.ndarray, result: np.ndarray, work: np.ndarray) -> None:
+    """``result`` = exp(x), to 1e-14 relative; x beyond ±700 counts as ±700. All float64 of one length."""
+    for j in range(x.size):
+        value = min(max(x[j], -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
+        rounded = value * _LOG2_E + _ROUNDING
+        power = rounded - _ROUNDING
+        r = value - power * _LN2_HIGH - power * _LN2_LOW
+        series = 1.0 + r / 11.0
+        series = 1.0 + r * series * (1.0 / 10.0)
+        series = 1.0 + r * series * (1.0 / 9.0)
+        series = 1.0 + r * series * (1.0 / 8.0)
+        series = 1.0 + r * series * (1.0 / 7.0)
+        series = 1.0 + r * series * (1.0 / 6.0)
+        series = 1.0 + r * series * (1.0 / 5.0)
+        series = 1.0 + r * series * (1.0 / 4.0)
+        series = 1.0 + r * series * (1.0 / 3.0)
+        series = 1.0 + r * series * (1.0 / 2.0)
+        result[j] = 1.0 + r * series
+        work[j] = rounded
+    bits, powers = result.view(np.int64), work.view(np.int64)
+    for j in range(x.size):
+        bits[j] += powers[j] << 52
+
+
+def _logarithm(x: np.ndarray, result: np.ndarray, work: np.ndarray, counter: np.ndarray) -> None:
+    """``result`` = ln(x) of positive, normal x, to 1e-10 absolute. All float64 of one length."""
+    bits, mantissas, exponents = x.view(np.int64), work.view(np.int64), counter.view(np.int64)
+    for j in range(x.size):
+        mantissas[j] = (bits[j] & _MANTISSA) | _ONE_BITS
+        exponents[j] = (bits[j] >> 52) | _COUNTER_BITS
+    for j in range(x.size):
+        t = (work[j] - _SQRT_2) / (work[j] + _SQRT_2)
+        square = t * t
+        series = 1.0 / 9.0 + square * (1.0 / 11.0)
+        series = 1.0 / 7.0 + square * series
+        series = 1.0 / 5.0 + square * series
+        series = 1.0 / 3.0 + square * series
+        ln_mantissa = _LN_SQRT_2 + 2.0 * t * (1.0 + square * series)
+        result[j] = (counter[j] - _COUNTER) * 0.6931471805599453 + ln_mantissa
+
+
 # Called on the functions rather than written above them: the plain Python ones keep their types. Division by zero
 # gives infinity or NaN as in numpy.
 _compile = numba.njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
-_exp: Callable[..., None] = _compile(exponential)
-_log: Callable[..., None] = _compile(logarithm)
+_exp: Callable[..., None] = _compile(_exponential)
+_log: Callable[..., None] = _compile(_logarithm)
 _start: Callable[..., None] = _compile(_log_linear_block)
 _sums: Callable[..., None] = _compile(_sums_block)
 _step: Callable[..., float] = _compile(_step_block)

@@ -9,16 +9,19 @@ reference's own signal damped by it,
     R2*_ref(ΔR2*) = fit{ S_ref(TE)·exp(−ΔR2*·TE) } − ΔR2*,
 
 which is R2*_ref at ΔR2* = 0 and stays so for a mono-exponential voxel. It is fitted once at a few changes and
-interpolated.
+interpolated. By setting the voxels' own baselines give way to the mean of their volume or of the liver (`with_mode`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from quantify.model import Array, EchoSeries, freeze
+from quantify.model import Array, EchoSeries, Reason, Role, Volume, freeze
 from quantify.r2star import DecayFit, fit_r2star
 
 LEVELS_PER_S = (0.0, 50.0, 120.0, 250.0, 500.0)
@@ -46,10 +49,13 @@ class MatchedReference:
         return change, _between(self.standard_error_per_s, change)
 
 
-def matched_reference(series: EchoSeries, fit: DecayFit, *, method: str = "nonlinear") -> MatchedReference:
+def matched_reference(
+    series: EchoSeries, fit: DecayFit, *, method: str = "nonlinear", modulation: Array | None = None
+) -> MatchedReference:
     """Fit the reference at every level; `fit` is its ordinary fit, which is the first one.
 
-    The standard errors account for the damping of the noise together with the signal.
+    The standard errors account for the damping of the noise together with the signal. `modulation` is the known factor
+    on the signal that `fit` was made with (fat, a field gradient).
     """
     values, errors = [fit.r2star_per_s], [fit.standard_error_per_s]
     times = np.array(series.echo_times_s)
@@ -58,11 +64,104 @@ def matched_reference(series: EchoSeries, fit: DecayFit, *, method: str = "nonli
     for level in LEVELS_PER_S[1:]:
         damping = np.exp(-level * times).astype(np.float32)
         damped = replace(series, signal=freed * damping[:, None, None, None])
-        again = fit_r2star(damped, method=method, sigma=0.0)
+        again = fit_r2star(damped, method=method, sigma=0.0, modulation=modulation)
         usable = np.isfinite(fit.r2star_per_s)
         values.append(np.where(usable, again.r2star_per_s - np.float32(level), np.float32(np.nan)))
         errors.append(_damped_error(fit, level, times))
     return MatchedReference(r2star_per_s=np.stack(values), standard_error_per_s=np.stack(errors))
+
+
+def with_mode(
+    matched: MatchedReference,
+    mode: Literal["voxelwise", "volume_mean", "liver_mean"],
+    *,
+    volumes: Sequence[Volume],
+    reasons: NDArray[np.uint8],
+) -> MatchedReference:
+    """The baseline as `mode` wants it, at every level (physics §2; Roosen 2023: a uniform one is a systematic error).
+
+    ``voxelwise`` is `matched` itself. ``volume_mean``: every tumour, and the liver without its tumours, takes its own
+    mean, weighted by occupancy over the voxels whose reason is evaluable; a voxel on the border takes the occupancies'
+    blend of the means and, for the part outside all volumes, its own value. A volume without an evaluable voxel leaves
+    its voxels as they are. ``liver_mean``: the liver's mean (tumours included) everywhere, also beyond the liver.
+
+    The standard error becomes that of the mean, √Σ(w·SE)²/Σw; what all voxels of a volume then share, its mean dose
+    keeps. Voxels that are NaN stay NaN.
+
+    Parameters
+    ----------
+    volumes
+        Of all roles, on the reference grid; tumours, liver and healthy liver are used, territories are not.
+    reasons
+        uint8 of `Reason` (slice, row, column), as `quantify.holmium.reference_reasons` gives them.
+
+    Raises
+    ------
+    ValueError
+        For an unknown mode; volumes or reasons of another shape; ``volume_mean`` without tumours and liver;
+        ``liver_mean`` without a liver; or when none of them has an evaluable voxel.
+    """
+    if mode == "voxelwise":
+        return matched
+    shape = matched.r2star_per_s.shape[1:]
+    if mode not in ("volume_mean", "liver_mean"):
+        raise ValueError(f"with_mode: mode is {mode!r}; expected voxelwise, volume_mean or liver_mean.")
+    shapes = {"reasons": reasons.shape, **{f"volume {v.name!r}": v.occupancy.shape for v in volumes}}
+    for name, found in shapes.items():
+        if found != shape:
+            raise ValueError(f"with_mode: {name} has shape {found}; the reference has {shape}.")
+    weights = _liver_weights(volumes) if mode == "liver_mean" else _disjoint_weights(volumes)
+    if not weights:
+        wanted = "a liver" if mode == "liver_mean" else "a tumour or a liver"
+        raise ValueError(
+            f"with_mode: reference_mode {mode} needs {wanted}, but no such volume is drawn; use voxelwise."
+        )
+    usable = (reasons == Reason.EVALUABLE) & np.isfinite(matched.r2star_per_s[0])
+    weights = [weight for weight in weights if (weight[usable] > 0).any()]
+    if not weights:
+        raise ValueError(f"with_mode: reference_mode {mode} finds no evaluable voxel in its volumes; use voxelwise.")
+    spread = [np.ones(shape, dtype=np.float32)] if mode == "liver_mean" else weights
+    values, errors = matched.r2star_per_s.copy(), matched.standard_error_per_s.copy()
+    for level in range(len(values)):
+        means = [_mean(values[level], errors[level], weight, usable) for weight in weights]
+        values[level] = _blended(values[level], [mean for mean, _ in means], spread)
+        errors[level] = _blended(errors[level], [error for _, error in means], spread)
+    return MatchedReference(r2star_per_s=values, standard_error_per_s=errors)
+
+
+def _liver_weights(volumes: Sequence[Volume]) -> list[Array]:
+    return [v.occupancy for v in volumes if v.role == Role.LIVER][:1]
+
+
+def _disjoint_weights(volumes: Sequence[Volume]) -> list[Array]:
+    """Occupancies of the tumours and of the rest of the liver, which nowhere add up to more than 1."""
+    tumours = [v.occupancy for v in volumes if v.role == Role.TUMOUR]
+    together: Array = np.sum(tumours, axis=0, dtype=np.float32) if tumours else np.zeros(1, dtype=np.float32)
+    # Tumours that overlap share their voxels.
+    disjoint = [np.asarray(t / np.maximum(together, 1.0), dtype=np.float32) for t in tumours]
+    # The liver itself tells what is not tumour; parts of it (territories) have the same role as its healthy part.
+    return disjoint + [np.clip(liver - together, 0.0, 1.0) for liver in _liver_weights(volumes)]
+
+
+def _mean(values: Array, errors: Array, weight: Array, usable: NDArray[np.bool_]) -> tuple[float, float]:
+    """Weighted mean over the usable voxels with a finite value, and its standard error; NaN for none."""
+    used = usable & (weight > 0) & np.isfinite(values)
+    w = weight[used].astype(np.float64)
+    if w.sum() <= 0:
+        return float("nan"), float("nan")
+    error = np.sqrt(np.sum((w * np.nan_to_num(errors[used])) ** 2)) / w.sum()
+    return float(np.average(values[used], weights=w)), float(error)
+
+
+def _blended(own: Array, means: Sequence[float], weights: Sequence[Array]) -> Array:
+    """Σ wₘ·meanₘ + (1 − Σ wₘ)·own; NaN where the voxel's own value is."""
+    result = np.zeros(own.shape, dtype=np.float32)
+    rest = np.ones(own.shape, dtype=np.float32)
+    for mean, weight in zip(means, weights, strict=True):
+        if np.isfinite(mean):
+            result += weight * np.float32(mean)
+            rest -= weight
+    return np.asarray(result + np.clip(rest, 0.0, 1.0) * own, dtype=np.float32)
 
 
 def _damped_error(fit: DecayFit, level: float, times: np.ndarray) -> Array:

@@ -54,12 +54,23 @@ def _without_nan(values: Array) -> tuple[Array, Array]:
     return np.where(finite, flat, np.float32(0)), finite.astype(np.float32)
 
 
+def _displacement(displacement_mm: Array, target: Grid, chosen: NDArray[np.intp]) -> FloatArray:
+    """(3, chosen voxels) of a displacement field, checked."""
+    if displacement_mm.shape != (3, *target.shape):
+        raise ValueError(f"displacement_mm has shape {displacement_mm.shape}; expected (3, {target.shape}).")
+    taken = np.asarray(displacement_mm.reshape(3, -1)[:, chosen], dtype=np.float64)
+    if not np.isfinite(taken).all():
+        raise ValueError("displacement_mm holds values that are not finite numbers; expected millimetres everywhere.")
+    return taken
+
+
 def sampler(
     *,
     source: Grid,
     target: Grid,
     target_to_source_lps_mm: FloatArray | None = None,
     where: NDArray[np.bool_] | None = None,
+    displacement_mm: Array | None = None,
 ) -> Sampler:
     """Prepare to sample arrays on `source` at the voxels of `target`.
 
@@ -71,16 +82,27 @@ def sampler(
         4×4 rigid transform of target points into the source's space; identity when None.
     where
         Boolean (target shape): voxels to compute; all when None. The others become NaN.
+    displacement_mm
+        (3, *target shape), LPS mm: added to a target point x before the transform, x_source = M · (x + u(x)).
+
+    Raises
+    ------
+    ValueError
+        If the displacement has another shape or is not finite where it is used.
     """
     chosen = np.arange(int(np.prod(target.shape))) if where is None else np.flatnonzero(where)
     index = np.stack(np.unravel_index(chosen, target.shape))
     transform = np.eye(4) if target_to_source_lps_mm is None else np.asarray(target_to_source_lps_mm, dtype=np.float64)
     matrix = source.index_from_lps @ transform @ target.affine_lps_mm
+    by_displacement = None if displacement_mm is None else _displacement(displacement_mm, target, chosen)
+    per_mm = (source.index_from_lps @ transform)[:3, :3]
     columns: list[list[NDArray[np.int32]]] = []
     weights: list[list[Array]] = []
     strides = (source.shape[1] * source.shape[2], source.shape[2], 1)
     for axis in range(3):
         position = matrix[axis, :3] @ index + matrix[axis, 3]
+        if by_displacement is not None:
+            position = position + per_mm[axis] @ by_displacement
         # A voxel that lies on a voxel to a ten-thousandth is that voxel: identical grids copy, bit for bit.
         nearest = np.rint(position)
         position = np.where(np.abs(position - nearest) < 1e-4, nearest, position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +53,14 @@ def search(
     centre_mm: FloatArray,
     reach_mm: float,
     start_mm: FloatArray | None = None,
+    also: Sequence[FloatArray] = (),
 ) -> list[FloatArray]:
     """Rigid transforms of the region that match best, from starts at every translation and several turns.
 
     The region with a rim of 8 mm, smoothed and on a lattice of 8 mm, is correlated (by FFT, over the part that the
     series covers) with the smoothed series at every translation within `reach_mm` of `start_mm` for seven turns, by
     signal and by the size of its gradient, which neither holmium nor another contrast inverts. The best starts
-    descend by mutual information, at a quarter and then at half the resolution.
+    descend by mutual information, at a quarter and then at half the resolution; so do the matrices in `also`.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def search(
     other = itk_image(moving.signal[0], moving.grid)
     coarse = [
         (matrix, value)
-        for start in starts
+        for start in (*also, *starts)
         if (matrix := _descend_masked(fixed, other, mask, start, centre_mm, coarse=True)) is not None
         and (value := mutual_information(reference, moving, rim, matrix)) is not None
     ]
@@ -199,11 +201,8 @@ def _descend_masked(
     fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image, start: FloatArray, centre_mm: FloatArray, *, coarse: bool
 ) -> FloatArray | None:
     """One descent over the masked part, at a quarter or half of the resolution; None where it leaves the series."""
-    part = (4 if coarse else 2) * min(fixed.GetSpacing())
-    shrink = [
-        max(1, int(part / spacing + 0.01)) if size >= 32 else 1
-        for size, spacing in zip(fixed.GetSize(), fixed.GetSpacing(), strict=True)
-    ]
+    wanted_mm = (4 if coarse else 2) * min(fixed.GetSpacing())
+    shrink = _shrink(fixed, wanted_mm)
     method = _method(euler_of(start, centre_mm), sampling=0.5)
     method.SetMetricFixedMask(sitk.BinShrink(mask, shrink) > 0.5)
     method.SetOptimizerAsRegularStepGradientDescent(
@@ -213,10 +212,18 @@ def _descend_masked(
         relaxationFactor=0.5,
     )
     try:
-        result = method.Execute(sitk.BinShrink(fixed, shrink), sitk.BinShrink(moving, shrink))
+        result = method.Execute(sitk.BinShrink(fixed, shrink), sitk.BinShrink(moving, _shrink(moving, wanted_mm)))
     except RuntimeError:  # ITK's: all samples outside
         return None
     return matrix_of(sitk.Euler3DTransform(sitk.CompositeTransform(result).GetBackTransform()))
+
+
+def _shrink(image: sitk.Image, wanted_mm: float) -> list[int]:
+    """How many voxels along each axis make one of at most the wanted size; a thin axis stays as it is."""
+    return [
+        max(1, int(wanted_mm / spacing + 0.01)) if size >= 32 else 1
+        for size, spacing in zip(image.GetSize(), image.GetSpacing(), strict=True)
+    ]
 
 
 def _starts(

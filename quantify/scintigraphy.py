@@ -11,6 +11,9 @@ from quantify.volumes import bounding_box
 
 SCINTIGRAPHIC_CONTOUR = "Scintigraphic contour"
 
+_TOUCHED = 0.05
+"""Occupancy from which a voxel says where the surface is."""
+
 
 def scintigraphic_contour(
     values: ParametricMap, liver: Volume, *, threshold_pct: float, name: str = SCINTIGRAPHIC_CONTOUR
@@ -71,9 +74,9 @@ def expanded(volume: Volume, *, margin_mm: float, name: str = "") -> Volume:
     EMERITUS-1 and the 166Ho SPECT literature: the liver by 10 mm. Mass and volume stay those of the volume itself
     (`expanded_mean`).
 
-    A voxel's distance is that of its centre from the nearest voxel of the volume (occupancy ≥ 0.5), taken as a box, in
-    mm along each axis; the surface that is thus moved out is as wide as a voxel is thick (occupancy falls from 1 to
-    0 over it). A ball of 30 mm expanded by 10 mm is right within 2 % of its volume at 3 × 3 × 4 mm.
+    A voxel's distance to the surface is that to the nearest voxel of the volume (distance transform in mm along each
+    axis), less the part of that voxel which the volume fills; the new surface is a voxel thick, as the old one was.
+    Measured on balls of 20 to 60 mm radius at 2 × 2 × 2 to 3 × 3 × 4 mm: 10 mm are 9.8.
 
     Returns
     -------
@@ -91,9 +94,9 @@ def expanded(volume: Volume, *, margin_mm: float, name: str = "") -> Volume:
     grid = volume.grid
     occupancy = volume.occupancy.astype(np.float32, copy=True)
     room = [int(np.ceil(margin_mm / spacing)) + 2 for spacing in grid.spacing_mm]
-    box = bounding_box(volume.occupancy >= 0.5, (room[0], room[1], room[2]))
+    box = bounding_box(volume.occupancy >= _TOUCHED, (room[0], room[1], room[2]))
     if margin_mm > 0 and occupancy[box].size:
-        occupancy[box] = np.maximum(occupancy[box], _grown(occupancy[box] >= 0.5, grid.spacing_mm, margin_mm))
+        occupancy[box] = np.maximum(occupancy[box], _grown(occupancy[box], grid.spacing_mm, margin_mm))
     gained_ml = float((occupancy - volume.occupancy).sum(dtype=np.float64)) * grid.voxel_volume_ml
     return Volume(
         name=name or volume.name,
@@ -104,33 +107,47 @@ def expanded(volume: Volume, *, margin_mm: float, name: str = "") -> Volume:
     )
 
 
-def _grown(inside: Array, spacing_mm: tuple[float, float, float], margin_mm: float) -> Array:
-    """Occupancy after a margin around the True voxels."""
-    nearest = ndimage.distance_transform_edt(~inside, sampling=spacing_mm, return_distances=False, return_indices=True)
-    to_box = np.zeros(inside.shape, dtype=np.float32)
-    to_centre = np.zeros(inside.shape, dtype=np.float32)
-    thick = np.zeros(inside.shape, dtype=np.float32)
-    for axis, spacing in enumerate(spacing_mm):
-        size = inside.shape[axis]
-        own = np.arange(size).reshape([size if a == axis else 1 for a in range(3)])
-        away = np.abs(nearest[axis] - own).astype(np.float32) * np.float32(spacing)
-        to_box += np.maximum(away - np.float32(spacing / 2.0), 0) ** 2
-        to_centre += away**2
-        thick += away * np.float32(spacing)
-    distance = np.sqrt(to_box)
-    centre = np.sqrt(to_centre)
-    # A voxel's extent along the way to the volume; its occupancy is how much of that the margin reaches over.
-    extent = np.divide(thick, centre, out=np.full_like(thick, min(spacing_mm)), where=centre > 0)
-    grown: Array = np.clip((margin_mm - distance) / extent + np.float32(0.5), 0.0, 1.0)
-    return np.where(inside, np.float32(1), grown)
+def _grown(occupancy: Array, spacing_mm: tuple[float, float, float], margin_mm: float) -> Array:
+    """Occupancy (0…1) after a margin around the surface that `occupancy` describes."""
+    result = np.zeros(occupancy.shape, dtype=np.float32)
+    # A surface voxel's neighbours see it at a slant: the nearer of two sets of starting points is the better answer.
+    for least in (_TOUCHED, 0.5):
+        inside = occupancy >= least
+        if not inside.any():
+            continue
+        nearest = ndimage.distance_transform_edt(
+            ~inside, sampling=spacing_mm, return_distances=False, return_indices=True
+        )
+        squared = np.zeros(occupancy.shape, dtype=np.float32)
+        stretched = np.zeros(occupancy.shape, dtype=np.float32)
+        for axis, spacing in enumerate(spacing_mm):
+            size = occupancy.shape[axis]
+            own = np.arange(size).reshape([size if a == axis else 1 for a in range(3)])
+            away = (np.abs(nearest[axis] - own) * spacing).astype(np.float32)
+            squared += away**2
+            stretched += (away * np.float32(spacing)) ** 2
+        # How thick a voxel is on the way to the surface, √Σ(nᵢ·hᵢ)²; that much a full voxel's occupancy stands for.
+        thick = np.sqrt(np.divide(stretched, squared, out=np.zeros_like(squared), where=squared > 0))
+        distance = np.sqrt(squared) - (occupancy[tuple(nearest)] - np.float32(0.5)) * thick
+        safe = np.maximum(thick, np.float32(min(spacing_mm)))
+        reached = np.clip((margin_mm - distance) / safe + np.float32(0.5), 0.0, 1.0)
+        result = np.maximum(result, reached.astype(np.float32))
+    return result
 
 
-def expanded_mean(values: ParametricMap, volume: Volume, *, margin_mm: float) -> float | None:
+def expanded_mean(values: ParametricMap, volume: Volume, grown: Volume) -> float | None:
     """Mean of a volume with the content of its expansion: total of the expanded volume over the volume's own size.
 
-    Activity from the expanded volume, mass from the original one (EMERITUS-1): for a concentration or a dose by local
+    Activity from the expanded volume, mass from the original one (EMERITUS-1): for a concentration, or a dose by local
     deposition, mean + Σ_ring values·occupancy·v / V, in the map's unit. Voxels of the volume itself that cannot be
     evaluated take the mean of its others; those of the ring count nothing (air holds no microspheres).
+
+    Parameters
+    ----------
+    values, volume
+        On the same grid.
+    grown
+        `expanded` of the volume, made once for all fractions.
 
     Returns
     -------
@@ -140,10 +157,11 @@ def expanded_mean(values: ParametricMap, volume: Volume, *, margin_mm: float) ->
     Raises
     ------
     ValueError
-        If the margin is negative, or map and volume lie on different grids.
+        If map and volumes lie on different grids.
     """
     inside = distribution(values, volume)
-    grown = expanded(volume, margin_mm=margin_mm)
+    if not grown.grid.same_as(volume.grid):
+        raise ValueError(f"expanded_mean: {volume.name!r} and its expansion lie on different grids.")
     if inside is None:
         return None
     box = bounding_box(grown.occupancy > 0)

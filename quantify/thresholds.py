@@ -6,7 +6,6 @@ is never applied to 166Ho silently. Table of physics §6.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +24,8 @@ Comparison = Literal["at most", "below", "at least", "above", "between", "about"
 class Threshold:
     """One published threshold. ``value`` is in Gy for a ``mean dose`` and a ratio for ``T/N``.
 
-    ``high`` is the upper end where ``comparison`` is ``between``. ``evidence`` says what was observed, ``source`` where.
+    ``high`` is the upper end where ``comparison`` is ``between``. ``evidence`` says what was observed, ``source``
+    where.
     """
 
     quantity: Literal["mean dose", "T/N"]
@@ -102,7 +102,7 @@ def _row(
     facts = {key: text for part in provenance for key, text in part.items()}
     return Threshold(
         quantity=quantity, comparison=comparison, value=value, high=high, tissue=tissue, evidence=evidence, **facts
-    )  # type: ignore[arg-type]
+    )
 
 
 _HCC = {"population": "hepatocellular carcinoma"}
@@ -152,16 +152,40 @@ THRESHOLDS: tuple[Threshold, ...] = (
     _row("tumour", "above", 98, "longer survival", _RESIN, _MRI_CONTOURS),
     _row("tumour", "above", 156, "longer survival", _GLASS, _MRI_CONTOURS),
     _row(
-        "tumour", "above", 7.7, "median before treatment; above it, tumour control", _RESIN, _MRI_CONTOURS, quantity="T/N"
+        "tumour",
+        "above",
+        7.7,
+        "median before treatment; above it, tumour control",
+        _RESIN,
+        _MRI_CONTOURS,
+        quantity="T/N",
     ),
     _row(
-        "tumour", "above", 6.9, "median after treatment; above it, tumour control", _RESIN, _MRI_CONTOURS, quantity="T/N"
+        "tumour",
+        "above",
+        6.9,
+        "median after treatment; above it, tumour control",
+        _RESIN,
+        _MRI_CONTOURS,
+        quantity="T/N",
     ),
     _row(
-        "tumour", "above", 5.0, "median before treatment; above it, tumour control", _GLASS, _MRI_CONTOURS, quantity="T/N"
+        "tumour",
+        "above",
+        5.0,
+        "median before treatment; above it, tumour control",
+        _GLASS,
+        _MRI_CONTOURS,
+        quantity="T/N",
     ),
     _row(
-        "tumour", "above", 4.4, "median after treatment; above it, tumour control", _GLASS, _MRI_CONTOURS, quantity="T/N"
+        "tumour",
+        "above",
+        4.4,
+        "median after treatment; above it, tumour control",
+        _GLASS,
+        _MRI_CONTOURS,
+        quantity="T/N",
     ),
 )
 """Every row of physics §6, in its order."""
@@ -244,23 +268,3 @@ def limit_provenance(
     if stated.get("isotope", own) != own:
         sentence += f" It does not carry over to {own}."
     return sentence
-
-
-def limit_from(threshold: Threshold) -> dict[str, float | str]:
-    """A threshold as the keys of a plan's ``[[limits]]`` (without the volume): dose and provenance.
-
-    Raises
-    ------
-    ValueError
-        If the threshold is not an upper bound of a dose.
-    """
-    if threshold.dose_gy is None or threshold.comparison not in ("at most", "below") or not math.isfinite(threshold.value):
-        raise ValueError(f"limit_from: '{threshold.sentence}' is not an upper bound of a dose.")
-    return {
-        "dose_Gy": threshold.dose_gy,
-        "isotope": threshold.isotope,
-        "device": threshold.device,
-        "population": threshold.population,
-        "method": threshold.method,
-        "source": threshold.source,
-    }

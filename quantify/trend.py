@@ -37,7 +37,6 @@ class Uptake:
     injected_mbq: float
     dose_gy: float | None
     u_repeat_gy: float = 0.0
-    u_gy: float = 0.0
     u_injected_mbq: float = 0.0
     why_not: str = ""
 

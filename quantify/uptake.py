@@ -1,42 +1,125 @@
-"""The trend of every volume at every injection position, from the results of a treatment."""
+"""The trend of every volume at every injection position, and where it leads."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from config.settings import QuantificationSettings
 from quantify.findings import FractionResult, TrendPoint
-from quantify.imaged import VolumeOfInterest
+from quantify.imaged import Physics, VolumeOfInterest
 from quantify.model import Role, Volume
+from quantify.monte_carlo import MeasuredDose
+from quantify.projection import ActivityLeft, Projection, activity_left, project_next
 from quantify.trend import Uptake, trend
+from quantify.uncertainty import common_relative
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What is planned: what a position feeds, what comes next, what must not be exceeded.
+
+    ``feeds`` are names of volumes by position (a position that is not listed feeds all); ``next_mbq`` the activity
+    planned after each fraction at the same position, by (position, fraction); ``limits_gy`` mean doses by volume.
+    """
+
+    feeds: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    next_mbq: Mapping[Key, float] = field(default_factory=dict)
+    limits_gy: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Course:
+    """One volume at one position: its points so far and the dose before them."""
+
+    points: Sequence[Uptake]
+    baseline_gy: float | None
+    baseline_u_gy: float
 
 
 def with_trends(
     results: Sequence[FractionResult],
+    doses: Sequence[Mapping[str, MeasuredDose]],
     volumes: Sequence[VolumeOfInterest],
-    settings: QuantificationSettings,
-    feeds: Mapping[str, Sequence[str]],
+    physics: Physics,
+    outlook: Outlook,
 ) -> list[FractionResult]:
-    """Add the trend of every volume, position by position, each against the dose before its first fraction."""
-    collected: dict[tuple[str, int], dict[str, TrendPoint]] = {result.key: {} for result in results}
+    """Add trend, projection and activity left, position by position, each against the dose before its first fraction.
+
+    `doses` belong to `results`, one by one: what the uncertainty of each volume hangs on.
+    """
+    changed = list(results)
     for position in dict.fromkeys(result.position for result in results):
-        first = next(n for n, result in enumerate(results) if result.position == position)
-        here = [result for result in results if result.position == position]
+        here = [n for n, result in enumerate(results) if result.position == position]
         for interest in volumes:
             name = interest.volume.name
-            baseline, baseline_u = _baseline(results, first, name)
-            points = trend(
-                [_uptake(result, name) for result in here],
+            baseline, baseline_u = _baseline(results, here[0], name)
+            points = [_uptake(results[n], name) for n in here]
+            course = _Course(points=points, baseline_gy=baseline, baseline_u_gy=baseline_u)
+            judged = trend(
+                points,
                 baseline_gy=baseline,
                 baseline_u_repeat_gy=baseline_u,
                 volume=name,
-                settings=settings.trend,
-                fed=_is_fed(interest.volume, feeds.get(position)),
+                settings=physics.settings.trend,
+                fed=_is_fed(interest.volume, outlook.feeds.get(position)),
             )
-            for result, point in zip(here, points, strict=True):
-                collected[result.key][name] = point
-    return [replace(result, trend=collected[result.key]) for result in results]
+            for count, (n, point) in enumerate(zip(here, judged, strict=True), start=1):
+                so_far = replace(course, points=points[:count])
+                changed[n] = _with_volume(changed[n], name, point, so_far, doses[n].get(name), physics, outlook)
+    return changed
+
+
+def _with_volume(
+    result: FractionResult,
+    name: str,
+    point: TrendPoint,
+    course: _Course,
+    dose: MeasuredDose | None,
+    physics: Physics,
+    outlook: Outlook,
+) -> FractionResult:
+    result = replace(result, trend={**result.trend, name: point})
+    if result.maps is None or dose is None:
+        return result
+    planned = outlook.next_mbq.get(result.key)
+    if planned is not None and planned > 0:
+        result = replace(result, projection={**result.projection, name: _projection(course, planned, dose, physics)})
+    limit = outlook.limits_gy.get(name)
+    if limit is not None:
+        result = replace(result, activity_left={**result.activity_left, name: _left(course, limit, dose, physics)})
+    return result
+
+
+def _projection(course: _Course, planned_mbq: float, dose: MeasuredDose, physics: Physics) -> Projection:
+    return project_next(
+        course.points,
+        planned_mbq=planned_mbq,
+        baseline_gy=course.baseline_gy,
+        baseline_u_repeat_gy=course.baseline_u_gy,
+        settings=physics.settings.trend,
+        u_common_relative=common_relative(physics.settings.uncertainty),
+        u_reference_gy=_reference_gy(dose),
+    )
+
+
+def _left(course: _Course, limit_gy: float, dose: MeasuredDose, physics: Physics) -> ActivityLeft:
+    return activity_left(
+        course.points,
+        limit_gy=limit_gy,
+        baseline_gy=course.baseline_gy,
+        baseline_u_repeat_gy=course.baseline_u_gy,
+        settings=physics.settings.trend,
+        u_common_relative=common_relative(physics.settings.uncertainty),
+        u_reference_gy=_reference_gy(dose),
+    )
+
+
+def _reference_gy(dose: MeasuredDose) -> float:
+    """What the offsets of the references make of the mean dose."""
+    return math.hypot(*(w * u for w, u in zip(dose.reference_gy_per_s, dose.reference_per_s, strict=True)))
 
 
 def _is_fed(volume: Volume, fed: Sequence[str] | None) -> bool:
@@ -66,6 +149,6 @@ def _uptake(result: FractionResult, volume: str) -> Uptake:
         injected_mbq=x or 0.0,
         dose_gy=dose,
         u_repeat_gy=(own.u_repeat_gy or 0.0) if own is not None else 0.0,
-        u_gy=(own.dose_mean_u_gy or 0.0) if own is not None else 0.0,
+        u_injected_mbq=result.injected_u_mbq or 0.0,
         why_not=why,
     )

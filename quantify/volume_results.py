@@ -1,138 +1,262 @@
-"""Statistics of the volumes after one fraction, with their uncertainties."""
+"""Statistics of the volumes after one fraction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantify.dose import dose_per_activity_concentration
-from quantify.findings import FractionMaps, VolumeStatistics, VolumeStatus
+from quantify.bed import mean_bed_gy, radiosensitivity
+from quantify.budget import budget
+from quantify.cold import cold_sub_volume
+from quantify.dvh import thinned
+from quantify.findings import FractionMaps, Scintigraphic, VolumeStatistics, VolumeStatus
+from quantify.fraction_maps import Progress
 from quantify.imaged import ImagedFraction, Physics, VolumeOfInterest
-from quantify.model import Role
+from quantify.model import ParametricMap, Reason, Role, Volume
+from quantify.monte_carlo import MeasuredDose
 from quantify.partial_volume import Mixture, mixture
-from quantify.statistics import Distribution, distribution
-from quantify.uncertainty import DoseUncertainty, dose_uncertainty
+from quantify.scintigraphy import scintigraphic_contour
+from quantify.statistics import Distribution, distribution, tumour_to_normal
+from quantify.uncertainty import repeat_per_s, s0_per_s
 
 
-def all_statistics(
-    fraction: ImagedFraction, maps: FractionMaps, volumes: Sequence[VolumeOfInterest], physics: Physics
-) -> dict[str, VolumeStatistics]:
-    """Statistics of every volume by name; T/N of the tumours where both means are precise enough."""
-    shares = fraction.shares if physics.settings.partial_volume_correction else {}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """One volume after one fraction: its statistics, and what their uncertainty hangs on (None: not evaluable).
+
+    ``per_gy_mbq`` is the activity that a mean of 1 Gy by local deposition stands for; ``concentration_gy`` the mean
+    that local deposition gives, whatever the dose model: a concentration in units of dose.
+    """
+
+    statistics: VolumeStatistics
+    dose: MeasuredDose | None = None
+    concentration_gy: float = 0.0
+    per_gy_mbq: float = 0.0
+
+
+def measured_volumes(
+    fraction: ImagedFraction,
+    maps: FractionMaps,
+    volumes: Sequence[VolumeOfInterest],
+    progress: Progress,
+    physics: Physics,
+) -> dict[str, Measured]:
+    """Every volume by name; T/N of the tumours where both means are precise enough."""
+    settings = physics.settings
+    shares = fraction.shares if settings.partial_volume_correction else {}
     roles = {v.volume.name: v.volume.role for v in volumes}
-    specific_activity = fraction.injection.specific_activity_mbq_per_mg or 0.0
+    local = _local_dose(maps, physics)
     baseline = maps.r2star.values - maps.holmium.values * np.float32(physics.relaxivity_per_s_per_mg_ml)
-    baseline_gy = baseline * np.float32(_gy_per_s(specific_activity, physics))
-    statistics = {
-        v.volume.name: volume_statistics(
-            maps,
-            v,
-            specific_activity,
-            physics,
-            mixed=mixture(
-                v.volume, maps.dose, shares, roles, baseline_gy=baseline_gy, imaged_grid=fraction.imaged_grid
-            ),
+    baseline_gy = baseline * np.float32(physics.gy_per_s(physics.specific_activity(fraction.injection)))
+    measured = {}
+    for interest in volumes:
+        mixed = mixture(
+            interest.volume, local, shares, roles, baseline_gy=baseline_gy, imaged_grid=fraction.imaged_grid
         )
-        for v in volumes
-    }
-    healthy = next((s for s in statistics.values() if s.role == Role.HEALTHY_LIVER), None)
-    if healthy is None or not _precise(healthy, physics):
-        return statistics
-    for name, own in statistics.items():
+        measured[interest.volume.name] = _measured(fraction, maps, local, interest, mixed, progress, physics)
+    healthy = next((m for m in measured.values() if m.statistics.role == Role.HEALTHY_LIVER), None)
+    if healthy is None or not precise(healthy.statistics, physics):
+        return measured
+    for name, own in measured.items():
         # A ratio of means of one treatment: density and energy are the same, so doses stand for concentrations.
-        if own.role == Role.TUMOUR and _precise(own, physics) and healthy.dose_mean_gy and own.dose_mean_gy is not None:
-            statistics[name] = replace(own, tnr=own.dose_mean_gy / healthy.dose_mean_gy)
-    return statistics
+        if own.statistics.role == Role.TUMOUR and precise(own.statistics, physics):
+            ratio = tumour_to_normal(own.concentration_gy, healthy.concentration_gy)
+            measured[name] = replace(own, statistics=replace(own.statistics, tnr=ratio))
+    return measured
 
 
-def _precise(own: VolumeStatistics, physics: Physics) -> bool:
+def precise(own: VolumeStatistics, physics: Physics) -> bool:
     """Whether the mean is known well enough to derive ratios and percentiles from it."""
     if own.dose_mean_gy is None or own.dose_mean_u_gy is None or own.dose_mean_gy <= 0:
         return False
     return 100.0 * own.dose_mean_u_gy / own.dose_mean_gy <= physics.settings.uncertainty.d_x_maximum_u_pct
 
 
-def volume_statistics(
-    maps: FractionMaps,
-    interest: VolumeOfInterest,
-    specific_activity: float,
-    physics: Physics,
-    *,
-    mixed: Mixture | None = None,
-) -> VolumeStatistics:
-    """Cumulative dose statistics of one volume, with uncertainty, or the sentence that says why there are none.
+def scintigraphic(maps: FractionMaps, volumes: Sequence[VolumeOfInterest], physics: Physics) -> Scintigraphic | None:
+    """The scintigraphic contour of the activity in the liver, with its mean dose; None without liver or activity."""
+    liver = next((v.volume for v in volumes if v.volume.role == Role.LIVER), None)
+    percent = physics.settings.statistics.scintigraphic_threshold_pct
+    if liver is None:
+        return None
+    contour = scintigraphic_contour(maps.activity, liver, threshold_pct=percent)
+    doses = distribution(maps.dose, contour)
+    if doses is None:
+        return None
+    return Scintigraphic(threshold_pct=percent, volume_ml=contour.volume_ml, dose_mean_gy=doses.mean)
 
-    Spread and D_x are withheld (None) while the mean's uncertainty exceeds ``d_x_maximum_u_pct``; everything is while
-    less than ``minimum_evaluable_fraction`` of the volume is evaluable.
+
+def _local_dose(maps: FractionMaps, physics: Physics) -> ParametricMap:
+    """The dose map that local deposition gives: activity concentration in units of dose."""
+    if physics.settings.dose_model == "local":
+        return maps.dose
+    scale = np.float32(physics.gy_per_mbq_per_ml)
+    error = maps.activity.standard_error
+    return replace(
+        maps.dose,
+        values=maps.activity.values * scale,
+        standard_error=None if error is None else error * scale,
+    )
+
+
+def _measured(
+    fraction: ImagedFraction,
+    maps: FractionMaps,
+    local: ParametricMap,
+    interest: VolumeOfInterest,
+    mixed: Mixture | None,
+    progress: Progress,
+    physics: Physics,
+) -> Measured:
+    """One volume.
+
+    Spread, D_x and V_x are withheld (None) while the mean's uncertainty exceeds ``d_x_maximum_u_pct``; everything is
+    while less than ``minimum_evaluable_fraction`` of the volume is evaluable.
     """
     volume, settings = interest.volume, physics.settings
-    plain = distribution(maps.dose, volume)
-    doses = plain if mixed is None else distribution(maps.dose, volume, mixed)
-    evaluable = 0.0 if doses is None else doses.evaluable_fraction
-    if plain is None or doses is None or evaluable < settings.minimum_evaluable_fraction:
-        return VolumeStatistics(
-            name=volume.name,
-            role=volume.role,
-            status=VolumeStatus.NOT_EVALUABLE,
-            volume_ml=volume.contour_volume_ml,
-            evaluable_fraction=evaluable,
-            message=f"{100 * evaluable:.0f} % of the volume is evaluable; "
-            f"at least {100 * settings.minimum_evaluable_fraction:.0f} % is needed",
-        )
-    uncertainty = _uncertainty(doses, maps, interest, specific_activity, physics)
-    holmium = distribution(maps.holmium, volume)
-    per_concentration = dose_per_activity_concentration(
-        isotope=physics.isotope, density_g_per_ml=settings.tissue_density_g_per_ml
-    )
-    bound = doses.lower_bound_fraction > 0
-    result = VolumeStatistics(
+    plain = distribution(local, volume)
+    concentration = plain if mixed is None else distribution(local, volume, mixed)
+    doses = concentration if settings.dose_model == "local" else distribution(maps.dose, volume)
+    evaluable = 0.0 if concentration is None else concentration.evaluable_fraction
+    empty = VolumeStatistics(
         name=volume.name,
         role=volume.role,
-        status=VolumeStatus.LOWER_BOUND if bound else VolumeStatus.OK,
+        status=VolumeStatus.NOT_EVALUABLE,
         volume_ml=volume.contour_volume_ml,
         evaluable_fraction=evaluable,
-        message=f"{100 * doses.lower_bound_fraction:.1f} % of the voxels at the noise floor" if bound else "",
-        dose_mean_gy=doses.mean,
-        dose_mean_u_gy=uncertainty.total_gy,
-        u_repeat_gy=uncertainty.independent_gy,
-        partial_volume_gy=None if mixed is None else doses.mean - plain.mean,
-        activity_mbq=doses.mean / per_concentration * volume.contour_volume_ml,
-        delta_r2star_mean_per_s=None if holmium is None else holmium.mean * physics.relaxivity_per_s_per_mg_ml,
+        reasons=_reasons(maps.dose, volume),
+        warning=interest.warning,
     )
-    if not _precise(result, physics):
-        return result
+    if plain is None or concentration is None or doses is None or evaluable < settings.minimum_evaluable_fraction:
+        message = (
+            f"{100 * evaluable:.0f} % of the volume is evaluable; "
+            f"at least {100 * settings.minimum_evaluable_fraction:.0f} % is needed"
+        )
+        return Measured(statistics=replace(empty, message=message))
+    dose = _hangs_on(fraction, maps, interest, doses, progress, physics)
+    terms = budget(dose, settings.uncertainty)
+    at_floor = 100.0 * concentration.lower_bound_fraction
+    bound = at_floor > 0 and at_floor >= settings.lower_bound_pct
+    holmium = distribution(maps.holmium, volume)
+    per_gy_mbq = volume.contour_volume_ml / physics.gy_per_mbq_per_ml
+    statistics = replace(
+        empty,
+        status=VolumeStatus.LOWER_BOUND if bound else VolumeStatus.OK,
+        message=f"{at_floor:.1f} % of the voxels at the noise floor" if bound else "",
+        dose_mean_gy=doses.mean,
+        dose_mean_u_gy=float(np.sqrt(sum(term.u_gy**2 for term in terms))),
+        u_repeat_gy=dose.independent_gy,
+        partial_volume_gy=None if mixed is None else concentration.mean - plain.mean,
+        activity_mbq=concentration.mean * per_gy_mbq,
+        delta_r2star_mean_per_s=None if holmium is None else holmium.mean * physics.relaxivity_per_s_per_mg_ml,
+        activity_expanded_mbq=_expanded_activity(maps, interest, concentration.mean * per_gy_mbq),
+        budget=terms,
+    )
+    if precise(statistics, physics):
+        statistics = _with_spread(statistics, doses, maps, interest, mixed, physics)
+    return Measured(statistics=statistics, dose=dose, concentration_gy=concentration.mean, per_gy_mbq=per_gy_mbq)
+
+
+def _with_spread(
+    own: VolumeStatistics,
+    doses: Distribution,
+    maps: FractionMaps,
+    interest: VolumeOfInterest,
+    mixed: Mixture | None,
+    physics: Physics,
+) -> VolumeStatistics:
+    """What is told only of a mean that is known well: spread, percentiles, V_x, coverage and cold part, BED."""
+    settings = physics.settings.statistics
+    tumour = own.role == Role.TUMOUR
+    cold = None
+    if tumour:
+        # A dose by kernel is smooth by physics, not by mixture.
+        of_edge = mixed if physics.settings.dose_model == "local" else None
+        cold = cold_sub_volume(maps.dose, interest.volume, threshold_gy=settings.coverage_gy, mixed=of_edge)
     return replace(
-        result,
+        own,
         dose_sd_gy=doses.standard_deviation,
         cv=doses.standard_deviation / doses.mean,
         d90_gy=doses.dose_received_by(90),
         d70_gy=doses.dose_received_by(70),
         d50_gy=doses.dose_received_by(50),
+        v_x=tuple((dose, doses.coverage(dose)) for dose in settings.v_x_gy),
+        coverage=doses.coverage(settings.coverage_gy) if tumour else None,
+        cold=cold,
+        bed_gy=mean_bed_gy(doses, radiosensitivity(own.role, settings), physics.isotope) if settings.bed else None,
+        dvh=thinned(doses.dvh),
     )
 
 
-def _uncertainty(
-    doses: Distribution, maps: FractionMaps, interest: VolumeOfInterest, specific_activity: float, physics: Physics
-) -> DoseUncertainty:
-    variants = [distribution(maps.dose, variant) for variant in interest.variants]
-    means = [variant.mean for variant in variants if variant is not None]
+def _reasons(values: ParametricMap, volume: Volume) -> Mapping[str, float]:
+    """Share of the volume on the grid that has each reason not to be evaluable as it stands."""
+    inside = volume.occupancy > 0
+    weights = np.bincount(values.reason[inside], weights=volume.occupancy[inside], minlength=len(Reason))
+    total = weights.sum()
+    return {
+        reason.name.lower(): float(weights[reason] / total)
+        for reason in Reason
+        if reason != Reason.EVALUABLE and weights[reason] > 0
+    }
+
+
+def _hangs_on(
+    fraction: ImagedFraction,
+    maps: FractionMaps,
+    interest: VolumeOfInterest,
+    doses: Distribution,
+    progress: Progress,
+    physics: Physics,
+) -> MeasuredDose:
+    """What the uncertainty of a mean hangs on: series and references with their weights, contour, noise, S0."""
+    terms, name = physics.settings.uncertainty, interest.volume.name
+    means = [d.mean for variant in interest.variants if (d := distribution(maps.dose, variant)) is not None]
     holmium = distribution(maps.holmium, interest.volume)
     change = 0.0 if holmium is None else holmium.mean * physics.relaxivity_per_s_per_mg_ml
-    return dose_uncertainty(
+    own = repeat_per_s(change, terms, absolute_per_s=physics.repeat_per_s)
+    s0 = _s0_per_s(fraction, interest.volume, physics)
+    lineage, before = progress.lineage, progress.doses.get(name)
+    earlier = lineage.n_series - 1
+    usual = repeat_per_s(0.0, terms, absolute_per_s=physics.repeat_per_s)
+    past_repeat = before.repeat_per_s if before is not None else ()
+    past_s0 = before.s0_per_s if before is not None else ()
+    # A series in which this volume could not be evaluated has the usual scatter.
+    past_repeat += (usual,) * (earlier - len(past_repeat))
+    past_s0 += (0.0,) * (earlier - len(past_s0))
+    offset = terms.repositioned_per_s if fraction.repositioned else terms.reference_per_s
+    return MeasuredDose(
+        volume=name,
         mean_gy=doses.mean,
-        gy_per_s=_gy_per_s(specific_activity, physics),
-        delta_r2star_per_s=change,
-        contour_gy=(max(means) - min(means)) / 2 if len(means) == 2 else 0.0,
+        series_gy_per_s=lineage.series_gy_per_s,
+        repeat_per_s=(*past_repeat, own),
+        reference_per_s=(offset,) + (terms.reference_per_s,) * (len(lineage.references) - 1),
+        reference_gy_per_s=lineage.reference_gy_per_s,
+        contour_gy=(means[1] - means[0]) / 2 if len(means) == 2 else 0.0,
         noise_gy=doses.mean_standard_error,
+        s0_per_s=(*past_s0, s0),
+    )
+
+
+def _s0_per_s(fraction: ImagedFraction, volume: Volume, physics: Physics) -> float:
+    """What an error of the reference's S0 makes of a volume's mean R2* [s⁻¹]; 0 where S0 was free."""
+    if fraction.s0_weight is None:
+        return 0.0
+    inside = (volume.occupancy > 0) & np.isfinite(fraction.s0_weight)
+    if not inside.any():
+        return 0.0
+    weight = float(np.average(fraction.s0_weight[inside], weights=volume.occupancy[inside]))
+    return s0_per_s(
+        s0_weight_mean=min(1.0, max(0.0, weight)),
+        te1_s=fraction.first_echo_s,
         settings=physics.settings.uncertainty,
     )
 
 
-def _gy_per_s(specific_activity: float, physics: Physics) -> float:
-    """Dose that 1 s⁻¹ of ΔR2* stands for: SA/r2* · E/ρ (0.82 Gy at 12 MBq/mg, 218, 1.06)."""
-    per_concentration = dose_per_activity_concentration(
-        isotope=physics.isotope, density_g_per_ml=physics.settings.tissue_density_g_per_ml
-    )
-    return specific_activity / physics.relaxivity_per_s_per_mg_ml * per_concentration
+def _expanded_activity(maps: FractionMaps, interest: VolumeOfInterest, inside_mbq: float) -> float | None:
+    """Activity of the volume with the ring around it; None but for the liver. What is not evaluable counts nothing."""
+    if interest.expanded is None:
+        return None
+    ring = interest.expanded.occupancy - interest.volume.occupancy
+    outside = float(np.nansum(ring[ring > 0] * maps.activity.values[ring > 0], dtype=np.float64))
+    return inside_mbq + outside * maps.activity.grid.voxel_volume_ml

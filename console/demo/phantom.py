@@ -6,7 +6,7 @@ shapes are idealised but asymmetric in every direction, so that a flip or a tran
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
@@ -117,17 +117,24 @@ class Phantom:
         Varies the liver's size by ±3 %, the tumours' places by ±3 mm, sizes by ±5 % and uptakes by ±10 %.
     n_tumours
         2 or 3; the first lies in the right half, the second in the left.
+    uptakes
+        One for each tumour, instead of those drawn from the seed.
 
     Raises
     ------
     ValueError
-        If `n_tumours` is neither 2 nor 3.
+        If `n_tumours` is neither 2 nor 3, or `uptakes` are not as many positive numbers.
     """
 
     seed: int = 1
     n_tumours: int = 3
+    uptakes: tuple[float, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if self.uptakes is not None and (len(self.uptakes) != self.n_tumours or not min(self.uptakes) > 0):
+            raise ValueError(
+                f"Phantom.uptakes is {self.uptakes}; expected {self.n_tumours} positive numbers, one for each tumour."
+            )
         if self.n_tumours not in (2, 3):
             raise ValueError(f"Phantom.n_tumours is {self.n_tumours}; the phantom has 2 or 3 tumours.")
 
@@ -151,7 +158,7 @@ class Phantom:
                     centre_mm=_rounded(np.add(centre, shift)),
                     half_axes_mm=_rounded(np.multiply(axes, scale)),
                     side=side,
-                    uptake=round(uptake * float(factor), 3),
+                    uptake=round(uptake * float(factor), 3) if self.uptakes is None else self.uptakes[number - 1],
                     texture=texture,
                 )
             )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from console.demo.phantom import CENTRE_MM, Region, body
+from console.demo.phantom_disturbance import SeriesState, fatty
 from console.demo.phantom_treatment import RELAXIVITY_PER_S_PER_MG_ML, Treatment
 from console.demo.shapes import Floats, Triple
 from quantify.model import Array, Grid
@@ -103,7 +104,12 @@ def slab(
 
 
 def noiseless_signal(
-    treatment: Treatment, n_injections: int, grid: Grid, options: AcquisitionOptions, pose: Pose | None = None
+    treatment: Treatment,
+    n_injections: int,
+    grid: Grid,
+    options: AcquisitionOptions,
+    pose: Pose | None = None,
+    state: SeriesState | None = None,
 ) -> Array:
     """Return S(TE) averaged over each voxel: (echo, slice, row, column), float32, phantom units.
 
@@ -122,21 +128,33 @@ def noiseless_signal(
         Echo times, field strength, sub-samples, coil.
     pose
         Where the patient lies; None is the reference pose.
+    state
+        Fat, drift, gain field and breath-hold; None is the undisturbed phantom. Fat makes the signal complex: its
+        modulus is taken after averaging.
     """
-    pose = pose or Pose()
+    pose, state = pose or Pose(), state or SeriesState()
     signal = np.zeros((len(options.echo_times_s), *grid.shape), dtype=np.float32)
     for index in range(grid.shape[0]):
         centres, offsets = _slice_points(grid, index, options.subsamples)
         inside = body(pose.to_phantom(centres)) < max(grid.spacing_mm)
         points = pose.to_phantom((centres[:, inside][:, :, None] + offsets[:, None, :]).reshape(3, -1))
+        points = state.before_breath_hold(points)
         regions = treatment.phantom.regions(points)
         s0, r2star, _ = treatment.phantom.tissue(points, regions)
         if n_injections:
             r2star = r2star + options.relaxivity_per_s_per_mg_ml * treatment.holmium(points, regions, n_injections)
+        if state.drift_per_s:
+            r2star = r2star + np.float32(state.drift_per_s)
         shading = coil_sensitivity(centres[:, inside], options.coil_shading)
+        if any(state.gain_field):
+            shading = shading * state.sensitivity(centres[:, inside])
         for echo, echo_time_s in enumerate(options.echo_times_s):
             decayed = s0 * np.exp(np.float32(-echo_time_s) * r2star)
             mean = decayed.reshape(-1, offsets.shape[1]).mean(axis=1)
+            if state.fat_fraction:
+                modulation = state.fat_modulation(echo_time_s, options.field_strength_t)
+                parts = fatty(decayed, modulation, regions == Region.HEALTHY)
+                mean = np.hypot(*(part.reshape(-1, offsets.shape[1]).mean(axis=1) for part in parts))
             signal[echo, index][inside.reshape(grid.shape[1:])] = mean * shading
     return signal
 

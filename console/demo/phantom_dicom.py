@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from console.demo.phantom_acquisition import (
     noiseless_signal,
     slab,
 )
+from console.demo.phantom_disturbance import Disturbances
 from console.demo.phantom_enhanced import enhanced_files
 from console.demo.phantom_headers import (
     Flavour,
@@ -51,6 +52,9 @@ class PhantomOptions:
     ``shift_mm`` and ``turn_deg`` bound the patient's motion between series (drawn from the seed; the head–foot
     shift is the largest, as in breathing); ``gain_spread`` bounds the receiver gain's change. The anatomy is drawn
     with ``anatomy_spacing_mm`` (slices, rows, columns). ``series_per_echo`` and ``phase`` are for classic files.
+
+    The last four are for phantoms with a wider range than the demonstration's: ``disturbances`` of the series,
+    ``uptakes`` of the tumours instead of those drawn, the planned mean liver dose and the specific activity.
     """
 
     seed: int = 1
@@ -68,13 +72,26 @@ class PhantomOptions:
     phase: bool = False
     patient: PhantomPatient = field(default_factory=PhantomPatient)
     utc_offset: str | None = None
+    # Not in the repr, from which the UIDs are made: a phantom without them keeps its own.
+    disturbances: Disturbances = field(default_factory=Disturbances, repr=False)
+    uptakes: tuple[float, ...] | None = field(default=None, repr=False)
+    planned_dose_gy: float = field(default=60.0, repr=False)
+    specific_activity_mbq_per_mg: float = field(default=12.0, repr=False)
+
+    @property
+    def identity(self) -> str:
+        """A text that differs between any two phantoms: all UIDs derive from it."""
+        further = (self.disturbances, self.uptakes, self.planned_dose_gy, self.specific_activity_mbq_per_mg)
+        return repr(self) if further == (Disturbances(), None, 60.0, 12.0) else f"{self!r} {further!r}"
 
     def treatment(self) -> Treatment:
         """Return the treatment that these options describe."""
         return Treatment(
-            phantom=Phantom(seed=self.seed, n_tumours=self.n_tumours),
+            phantom=Phantom(seed=self.seed, n_tumours=self.n_tumours, uptakes=self.uptakes),
             positions=self.positions,
             fractions=self.fractions,
+            planned_dose_gy=self.planned_dose_gy,
+            specific_activity_mbq_per_mg=self.specific_activity_mbq_per_mg,
             saturating_tumour=self.saturating_tumour,
         )
 
@@ -185,7 +202,7 @@ def series_header(options: PhantomOptions, treatment: Treatment, name: str, numb
     """Return the header of one series; `at` is aware. All UIDs depend on the options, so no two phantoms share one."""
     start = local(treatment.reference_time_aware - timedelta(minutes=40), treatment.time_zone)
     return SeriesHeader(
-        identity=f"{hashlib.sha256(repr(options).encode()).hexdigest()}/{name}",
+        identity=f"{hashlib.sha256(options.identity.encode()).hexdigest()}/{name}",
         patient=options.patient,
         flavour=options.flavour,
         study_at=start,
@@ -261,7 +278,14 @@ def _write_series(folder: Path, options: PhantomOptions, treatment: Treatment, n
         frame_of_reference_uid=frame_of_reference_uid(header),
     )
     acquired = Acquired(
-        signal=noiseless_signal(treatment, n_injections, grid, protocol, options.pose(n_injections)),
+        signal=noiseless_signal(
+            treatment,
+            n_injections,
+            grid,
+            protocol,
+            options.pose(n_injections),
+            options.disturbances.state(options.seed, n_injections),
+        ),
         echo_times_s=protocol.echo_times_s,
         grid=grid,
         sigma=protocol.sigma,
@@ -287,6 +311,8 @@ def _truth(options: PhantomOptions, treatment: Treatment) -> dict[str, object]:
         pose = options.pose(index)
         fraction["pose"] = {"translation_mm": list(pose.translation_mm), "rotation_deg": list(pose.rotation_deg)}
         fraction["gain"] = options.gain(index)
+        if options.disturbances != Disturbances():
+            fraction["disturbances"] = asdict(options.disturbances.state(options.seed, index))
     return document
 
 

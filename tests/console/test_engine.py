@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import console.quantifier
+import console.series_maps
 from config.plan import load_plan, plan_from_mapping
 from config.settings import load_settings
 from console.demo.phantom_acquisition import AcquisitionOptions
@@ -337,14 +337,14 @@ def test_the_clock_offset_moves_series_between_windows_only_once_confirmed(phant
 
 
 def test_a_failed_registration_withholds_the_dose_and_the_next_increment_spans_it(phantom, whole, monkeypatch):
-    real = console.quantifier.register
+    real = console.series_maps.register
 
     def register(*, moving, **rest):
         if moving.description.endswith("F2"):
             return Registration(status=RegistrationStatus.FAILED, message="similarity 0.31 is below 0.50.")
         return real(moving=moving, **rest)
 
-    monkeypatch.setattr(console.quantifier, "register", register)
+    monkeypatch.setattr(console.series_maps, "register", register)
     feeder = fed(phantom)
     results = feeder.results()
     second, third = results["RHA F2"], results["RHA F3"]

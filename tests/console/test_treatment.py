@@ -223,6 +223,53 @@ def test_a_recorded_activity_is_final_even_where_vials_are_planned():
     assert (own.activity_mbq, own.activity_u_mbq, own.provisional_reason) == (905.0, None, None)
 
 
+def shared(**changes: object) -> dict:
+    """Two injections, the second an hour later, both drawn from vial A."""
+    mapping = vials(per_injection=(("A",), ("A",)), **changes)
+    for injection, planned, time in zip(mapping["injections"], (250.0, 750.0), ("10:08", "11:08"), strict=True):
+        injection |= {"planned_MBq": planned, "time": f"2026-03-04T{time}:00"}
+    return mapping
+
+
+def test_a_vial_drawn_by_two_injections_is_divided_by_what_is_planned():
+    waste = {"activity_MBq": 100.0, "assay_time": "2026-03-04T10:08:00", "injections": [["RHA", 1], ["RHA", 2]]}
+    own = by_key(loaded(shared(residuals=[waste])))
+    assert own["RHA", 1].activity_mbq == pytest.approx(225.0)
+    assert own["RHA", 2].activity_mbq == pytest.approx(675.0 * 2 ** (-1 / HALF_LIFE_H))
+    assert own["RHA", 1].provisional_reason == "vial A is divided by planned activities over RHA F1, RHA F2"
+
+
+def test_a_recorded_activity_leaves_the_rest_of_a_shared_vial_to_the_others():
+    waste = {"activity_MBq": 100.0, "assay_time": "2026-03-04T10:08:00", "injections": [["RHA", 1], ["RHA", 2]]}
+    own = by_key(loaded(shared(residuals=[waste])), said(1, activity_MBq=180.0))
+    assert (own["RHA", 1].activity_mbq, own["RHA", 1].provisional_reason) == (180.0, None)
+    assert own["RHA", 2].activity_mbq == pytest.approx(720.0 * 2 ** (-1 / HALF_LIFE_H))
+
+
+def test_a_cancelled_injection_draws_nothing_from_a_shared_vial():
+    own = by_key(loaded(shared()), said(2, cancelled=True))
+    assert own["RHA", 1].activity_mbq == pytest.approx(1000.0 * (1 - 0.086))
+
+
+def test_an_injection_outside_the_mri_draws_as_any_other():
+    inside, outside = by_key(loaded(shared())), by_key(loaded(shared()), said(1, outside_mri=True))
+    assert outside["RHA", 1].outside_mri
+    assert outside["RHA", 1].activity_mbq == inside["RHA", 1].activity_mbq
+
+
+def test_an_aborted_injections_own_residual_tells_what_was_delivered():
+    residual = {"activity_MBq": 700.0, "assay_time": "2026-03-04T10:08:00", "injections": [["RHA", 1]]}
+    own = by_key(loaded(vials(residuals=[residual])), said(1, aborted=True))["RHA", 1]
+    assert (own.activity_mbq, own.provisional_reason, own.aborted) == (pytest.approx(300.0), None, True)
+    assert by_key(loaded(vials()), said(1, aborted=True))["RHA", 1].activity_mbq is None
+
+
+def test_the_holmium_content_is_that_of_the_vials_drawn():
+    mapping = vials(per_injection=(("A", "B"),))
+    mapping["vials"][1]["microspheres"] = {**PLAN["microspheres"], "holmium_fraction": 0.191}
+    assert by_key(loaded(mapping))["RHA", 1].holmium_fraction == pytest.approx(0.193)
+
+
 def test_overrides_lie_over_every_plan_and_leave_the_event_alone():
     one = loaded(PLAN)
     before = copy.deepcopy(one.payload)

@@ -29,7 +29,7 @@ PER_MG_ML = 12.0 * 15.87 / 1.06
 
 
 def liver_doses(fractions, **changes) -> list[float]:
-    evaluated = evaluate_treatment(fractions, volumes=VOLUMES, physics=replace(physics(), **changes), feeds={})
+    evaluated = evaluate_treatment(fractions, volumes=VOLUMES, physics=replace(physics(), **changes))
     return [e.result.volumes["Liver"].dose_mean_gy for e in evaluated]
 
 
@@ -66,7 +66,7 @@ def test_a_voxel_that_the_baseline_cannot_tell_has_its_reason():
             baseline=parametric(baseline, reason),
         ),
     ]
-    evaluated = evaluate_treatment(fractions, volumes=VOLUMES, physics=physics(), feeds={})
+    evaluated = evaluate_treatment(fractions, volumes=VOLUMES, physics=physics())
     maps = evaluated[-1].result.maps
     assert maps.dose.reason[corner] == Reason.POOR_FIT
     assert np.isnan(maps.dose.values[corner])
@@ -79,8 +79,8 @@ def test_a_second_baseline_map_is_another_treatment():
     image = imaged(injection(1, position="LHA"), holmium(0.3))
     first = [start, replace(image, baseline=parametric(holmium(0.1)))]
     second = [start, replace(image, baseline=parametric(holmium(0.2)))]
-    known = evaluate_treatment(first, volumes=VOLUMES, physics=physics(), feeds={})
-    anew = evaluate_treatment(second, volumes=VOLUMES, physics=physics(), feeds={}, known=known)
+    known = evaluate_treatment(first, volumes=VOLUMES, physics=physics())
+    anew = evaluate_treatment(second, volumes=VOLUMES, physics=physics(), known=known)
     assert anew[-1].result.volumes["Liver"].dose_mean_gy == pytest.approx(0.2 * PER_MG_ML, rel=1e-5)
 
 

@@ -40,3 +40,18 @@ def test_a_noiseless_series_has_no_noise(series):
 
 def test_a_series_of_zeros_has_no_noise():
     assert noise_sigma(np.zeros((5, 2, 3, 4), dtype=np.float32), (0.001, 0.002, 0.003, 0.004, 0.005)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("signal", "words"),
+    [
+        (np.full((3, 1, 2, 2), np.nan, dtype=np.float32), "not finite"),
+        (np.ones((3, 2, 2), dtype=np.float32), "shape"),
+        (np.ones((3, 0, 2, 2), dtype=np.float32), "shape"),
+        (np.ones((4, 1, 2, 2), dtype=np.float32), "3 echoes"),
+    ],
+    ids=["nan", "three axes", "empty", "other echoes"],
+)
+def test_a_signal_that_cannot_tell_is_refused(signal, words):
+    with pytest.raises(ValueError, match=words):
+        noise_sigma(signal, (0.001, 0.002, 0.003))

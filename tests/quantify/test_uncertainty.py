@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from config.settings import QuantificationSettings, UncertaintySettings
-from quantify.uncertainty import common_relative, dose_uncertainty, repeat_per_s
+from quantify.uncertainty import common_relative, dose_uncertainty, repeat_per_s, s0_per_s
 
 ZERO = {
     "relaxivity_pct": 0.0,
@@ -86,3 +86,59 @@ def test_the_shipped_values_are_those_of_the_literature_page():
     terms = QuantificationSettings().uncertainty
     assert (terms.relaxivity_pct, terms.reference_per_s, terms.specific_activity_pct, terms.density_pct) == (5, 3, 5, 2)
     assert (terms.repeat_per_s, terms.repeat_pct, terms.contour_liver_pct, terms.contour_tumour_pct) == (2, 3, 4.5, 6.2)
+
+
+def test_a_repositioned_reference_is_less_certain():
+    settings = only(reference_per_s=3.0)
+    assert total(settings, reference_per_s=5.0) == pytest.approx(5.0 * GY_PER_S)
+    assert total(settings, reference_per_s=None) == pytest.approx(3.0 * GY_PER_S)
+
+
+def test_a_measured_scatter_replaces_the_working_value_but_not_the_relative_one():
+    settings = only(repeat_per_s=2.0, repeat_pct=3.0)
+    assert repeat_per_s(10.0, settings, absolute_per_s=0.7) == 0.7
+    assert repeat_per_s(200.0, settings, absolute_per_s=0.7) == pytest.approx(6.0)
+    assert total(settings, delta_r2star_per_s=10.0, repeat_per_s=4.0) == pytest.approx(4.0 * GY_PER_S)
+    assert total(settings, delta_r2star_per_s=10.0, repeat_per_s=0.0) == pytest.approx(0.3 * GY_PER_S)
+
+
+def test_a_blended_s0_biases_r2star_by_its_share():
+    """physics.md §2: an S0 error of ε biases R2* by up to ln(1 + ε)/TE₁."""
+    settings = only(s0_gain_pct=4.0)
+    assert s0_per_s(s0_weight_mean=1.0, te1_s=1.2e-3, settings=settings) == pytest.approx(np.log(1.04) / 1.2e-3)
+    assert s0_per_s(s0_weight_mean=0.0, te1_s=None, settings=settings) == 0.0
+    half = total(settings, s0_weight_mean=0.5, te1_s=1.2e-3)
+    assert half == pytest.approx(0.5 * np.log(1.04) / 1.2e-3 * GY_PER_S)
+    assert total(settings, s0_weight_mean=0.25, te1_s=1.2e-3) == pytest.approx(half / 2)
+
+
+def test_a_gain_field_is_estimated_anew_for_every_series():
+    parts = dose_uncertainty(
+        mean_gy=60.0,
+        gy_per_s=GY_PER_S,
+        delta_r2star_per_s=72.8,
+        contour_gy=0.0,
+        noise_gy=0.0,
+        settings=only(),
+        s0_weight_mean=0.5,
+        te1_s=1.2e-3,
+    )
+    assert parts.independent_gy == parts.total_gy == parts.s0_gy > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mean_gy": float("nan")}, "mean_gy is nan; expected a finite number."),
+        ({"gy_per_s": float("inf")}, "gy_per_s is inf"),
+        ({"noise_gy": -0.1}, "noise_gy is -0.1; expected a finite number that is not negative"),
+        ({"reference_per_s": -1.0}, "reference_per_s is -1.0"),
+        ({"repeat_per_s": float("nan")}, "repeat_per_s is nan"),
+        ({"s0_weight_mean": 1.2, "te1_s": 1e-3}, "s0_weight_mean is 1.2; expected a share from 0 to 1"),
+        ({"s0_weight_mean": 0.5}, "te1_s is None; a blended S0 needs the first echo time"),
+        ({"s0_weight_mean": 0.5, "te1_s": 0.0}, "te1_s is 0.0"),
+    ],
+)
+def test_bad_input_is_refused_by_name(change, said):
+    with pytest.raises(ValueError, match=said):
+        total(only(), **change)
