@@ -265,6 +265,7 @@ class Engine:
             volumes=self._outcome.volumes.all,
             structure_faults=self._outcome.volumes.faults,
             results=self._outcome.results,
+            methods=self._outcome.methods,
             awaited=awaited,
             not_imaged_mbq=sum(i.activity_mbq or 0.0 for i in after),
             alarms=self._raised(),

@@ -14,6 +14,7 @@ import numpy as np
 from config.plan import TreatmentPlan
 from config.settings import QuantificationSettings, settings_sha256
 from console.basis import Basis, Identity, ReferenceFit, fit_reference, with_reference_mode
+from console.methods import treatment_methods
 from console.series_maps import SeriesMaps, series_maps
 from console.snapshot import Anatomy, Binding
 from console.structures import TreatmentVolumes, brought_over, treatment_volumes
@@ -42,6 +43,7 @@ class Outcome:
     anatomy: Anatomy | None = None
     volumes: TreatmentVolumes = field(default_factory=TreatmentVolumes)
     results: tuple[FractionResult, ...] = ()
+    methods: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,7 @@ class Quantifier:
             anatomy=anatomy,
             volumes=basis.volumes,
             results=tuple(e.result for e in evaluated),
+            methods=treatment_methods(basis, fractions, [i for i in injections(treatment) if i.time is not None]),
         )
 
     # -- what everything is held against ------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ class Snapshot:
     structure_faults: tuple[str, ...] = ()
     results: tuple[FractionResult, ...] = field(default=(), repr=False)
     """In order of injection; only fractions that have a result or an error."""
+    methods: str = ""
+    """What ran, with which settings, as a paragraph."""
     awaited: tuple[str, int] | None = None
     """The (position, fraction) that the next series is expected to show."""
     not_imaged_mbq: float = 0.0

@@ -8,7 +8,7 @@ associations are closed; or if its series have been silent. Closed or silent wit
 from __future__ import annotations
 
 import collections.abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from dicom_listener.assembly_parts import (
     geometry_of,
     joins,
     place,
+    place_phase,
 )
+from dicom_listener.assembly_phase import PhaseCells, phase_cells, phase_volume
 from dicom_listener.assembly_refusals import refusal
 from dicom_listener.images import AssembledSeries, MrImage, Sequence, SeriesState, SeriesStatus
 from quantify.model import EchoSeries
@@ -52,6 +54,8 @@ class _Evaluation:
     state: SeriesState
     grid: EchoSliceGrid
     series: EchoSeries | None = None
+    phase: PhaseCells | None = None
+    """The phase images that `series` was made with."""
 
 
 class Assembly:
@@ -78,7 +82,8 @@ class Assembly:
 
         An image equal to one that is there (echo time, position, pixels) changes nothing. An image that enters a
         complete acquisition, from another association than the one that completed it or after its end, is late:
-        the revision grows.
+        the revision grows. A phase image never makes it grow: it is used where there is one for every echo and slice,
+        whenever it came, and the magnitude series is the same with and without it.
         """
         for image in images:
             stack = self._stack_of(image)
@@ -89,6 +94,8 @@ class Assembly:
                 part.left_out += 1
                 part.note_time(float(np.dot(image.position_mm, stack.geometry.normal)), image.acquired_at)
                 part.version += 1
+                if (phase := place_phase(image, stack.geometry.normal)) is not None:
+                    part.keep_phase(phase)
             elif not part.insert(placed):
                 continue
             self._images_of_series[part.series_instance_uid] += 1
@@ -140,13 +147,17 @@ class Assembly:
         return frozenset(key for key in now.keys() | before.keys() if now.get(key) != before.get(key))
 
     def assembled(self, key: str) -> AssembledSeries:
-        """Return an acquisition with its voxels, stacked once; raises KeyError where there is no such key."""
+        """Return an acquisition with its voxels, stacked once; raises KeyError where there is no such key.
+
+        `EchoSeries.phase_rad` is there if by now every echo and slice has a phase image; one that completes them later
+        gives another `EchoSeries` of the same signal and revision.
+        """
         for stack, group in self._all_groups():
             evaluation = self._evaluate(stack, group)
             if evaluation.state.key != key:
                 continue
-            if evaluation.series is None and evaluation.state.status is SeriesStatus.COMPLETE:
-                evaluation.series = _series(stack, evaluation)
+            if evaluation.state.status is SeriesStatus.COMPLETE:
+                _stack_voxels(stack, group, evaluation)
             return AssembledSeries(state=evaluation.state, series=evaluation.series)
         raise KeyError(f"There is no series with the key {key!r}.")
 
@@ -235,8 +246,11 @@ class Assembly:
         known = self._evaluations.get(group)
         if known is None or known.versions != versions:
             grid = echo_slice_grid([image for part in group for image in part.placed])
-            series = known.series if known is not None and known.grid.cells == grid.cells else None
-            known = _Evaluation(versions, self._state(stack, group, grid), grid, series)
+            state = self._state(stack, group, grid)
+            if known is not None and known.grid.cells == grid.cells:
+                known = _Evaluation(versions, state, grid, known.series, known.phase)
+            else:
+                known = _Evaluation(versions, state, grid)
             self._evaluations[group] = known
         return known
 
@@ -311,6 +325,19 @@ class Assembly:
             expected = max(expected, len(reference.echo_times_s) * reference.n_slices)
         fault = f"; {grid.fault}" if grid.fault else ""
         return SeriesStatus.ARRIVING, f"arriving: {received} of {expected} images{fault}", expected
+
+
+def _stack_voxels(stack: Stack, group: Group, evaluation: _Evaluation) -> None:
+    """Make the voxels of a complete acquisition: the signal once, the phase anew when its images have changed."""
+    phase = phase_cells(evaluation.grid, stack.phases_of(group))
+    if evaluation.series is None:
+        evaluation.series = _series(stack, evaluation)
+    elif phase == evaluation.phase:
+        return
+    evaluation.phase = phase
+    phase_rad = None if phase is None else phase_volume(phase)
+    if phase_rad is not evaluation.series.phase_rad:
+        evaluation.series = replace(evaluation.series, phase_rad=phase_rad)
 
 
 def _series(stack: Stack, evaluation: _Evaluation) -> EchoSeries:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_listener.images import ImageKind, MrImage, Sequence
+from dicom_listener.phase import PhaseScale
 
 SAME_START_S = 5.0
 """Echoes of one acquisition pass a slice within one excitation; scanners date them up to a repetition time apart
@@ -43,6 +44,32 @@ class Placed:
     field_strength_t: float | None
     declared_images: int
     declared_echoes: int
+
+
+@dataclass(slots=True, eq=False)
+class PlacedPhase:
+    """One phase image with its place along the stack's normal.
+
+    ``values`` are as decoded as long as ``scale`` is None; afterwards a view of the volume in radians, and ``scale``
+    is what led there. ``lowest`` and ``highest`` are always those of the values as decoded.
+    """
+
+    values: NDArray[np.float32]
+    echo_time_s: float
+    along_mm: float
+    identity: tuple[str, int]
+    lowest: float
+    highest: float
+    scale: PhaseScale | None = None
+
+    def radians(self, scale: PhaseScale) -> NDArray[np.float32]:
+        """Return the phase by the series' scale, radians."""
+        return scale.radians(self.values) if self.scale is None else self.values
+
+    def equals(self, other: PlacedPhase) -> bool:
+        """Whether an image that has just come has the same pixels."""
+        sent = other.values if self.scale is None else other.radians(self.scale)
+        return np.array_equal(self.values, sent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +116,14 @@ class Part:
     placed: list[Placed] = field(default_factory=list)
     left_out: int = 0
     """Images that are no magnitude: phase, real, imaginary, derived."""
+    phases: list[PlacedPhase] = field(default_factory=list)
     open_associations: set[str] = field(default_factory=set)
     quiet: bool = False
     late: int = 0
     """How often a complete series gained an instance: revision − 1."""
     version: int = 0
     _cells: dict[tuple[int, int], list[Placed]] = field(default_factory=dict, repr=False)
+    _phase_cells: dict[tuple[int, int], list[PlacedPhase]] = field(default_factory=dict, repr=False)
     _slice_times: dict[int, float] = field(default_factory=dict, repr=False)
     _echoes: set[int] = field(default_factory=set, repr=False)
     _end: float = -np.inf
@@ -103,8 +132,7 @@ class Part:
 
     def insert(self, image: Placed) -> bool:
         """Take an image in; False if an identical one is there already (same echo time, position and pixels)."""
-        cell = round(image.echo_time_s * 1e6), round(image.along_mm * 100)
-        twins = self._cells.setdefault(cell, [])
+        twins = self._cells.setdefault(_cell(image.echo_time_s, image.along_mm), [])
         if any(np.array_equal(twin.signal, image.signal) for twin in twins):
             return False
         twins.append(image)
@@ -113,6 +141,13 @@ class Part:
         self.note_time(image.along_mm, image.acquired_at)
         self.version += 1
         return True
+
+    def keep_phase(self, image: PlacedPhase) -> None:
+        """Keep a phase image for the acquisition that it may belong to; an identical one is kept once."""
+        twins = self._phase_cells.setdefault(_cell(image.echo_time_s, image.along_mm), [])
+        if not any(twin.equals(image) for twin in twins):
+            twins.append(image)
+            self.phases.append(image)
 
     def note_time(self, along_mm: float, acquired_at: datetime | None) -> None:
         """Remember when a slice was acquired, magnitude or not."""
@@ -177,9 +212,16 @@ class Stack:
 
     def left_out_beside(self, group: tuple[Part, ...]) -> int:
         """Return the images left out of an acquisition, those in series of their own (Siemens phase) included."""
+        return sum(part.left_out for part in (*group, *self._beside(group)))
+
+    def phases_of(self, group: tuple[Part, ...]) -> list[PlacedPhase]:
+        """Return the phase images of an acquisition, those in series of their own included."""
+        return [image for part in (*group, *self._beside(group)) for image in part.phases]
+
+    def _beside(self, group: tuple[Part, ...]) -> list[Part]:
+        """Return the series without magnitude images that were acquired together with an acquisition."""
         alone = [part for part in self.parts.values() if part.left_out and not part.placed]
-        beside = [part for part in alone if any(part.shares_slice_and_start(member) for member in group)]
-        return sum(part.left_out for part in (*group, *beside))
+        return [part for part in alone if any(part.shares_slice_and_start(member) for member in group)]
 
 
 def joins(part: Part, other: Part) -> bool:
@@ -221,6 +263,25 @@ def place(image: MrImage, seq: int, normal: NDArray[np.float64]) -> Placed | Non
         declared_images=image.declared_images or 0,
         declared_echoes=image.declared_echoes or 0,
     )
+
+
+def place_phase(image: MrImage, normal: NDArray[np.float64]) -> PlacedPhase | None:
+    """Return a phase image with its place along the normal; None for other kinds, and where no echo time is stated."""
+    if image.kind is not ImageKind.PHASE or not image.echo_time_s:
+        return None
+    return PlacedPhase(
+        values=image.signal,
+        echo_time_s=image.echo_time_s,
+        along_mm=float(np.dot(image.position_mm, normal)),
+        identity=(image.sop_instance_uid, image.frame_number or 0),
+        lowest=float(image.signal.min()),
+        highest=float(image.signal.max()),
+    )
+
+
+def _cell(echo_time_s: float, along_mm: float) -> tuple[int, int]:
+    """Return what images of one echo and slice share in one series."""
+    return round(echo_time_s * 1e6), round(along_mm * 100)
 
 
 def _near(values: tuple[float, ...], others: tuple[float, ...], tolerance: float) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from dicom_listener.phase import radians_per
 from dicom_listener.pixels import PixelError
 
 PHILIPS_CREATOR = "Philips MR Imaging DD 001"
@@ -60,10 +61,15 @@ class Scaling:
 
 
 def rescale_of(*datasets: Dataset | None) -> tuple[float, float]:
-    """Return (slope, intercept) of the first dataset that has a RescaleSlope; (1, 0) where none has."""
+    """Return (slope, intercept) of the first dataset that has a RescaleSlope; (1, 0) where none has.
+
+    Where it states an angle as its unit (RescaleType "mrad"), they give radians. Philips' signal P does not depend on
+    that: the slope cancels.
+    """
     for dataset in datasets:
         if dataset is not None and dataset.get("RescaleSlope") is not None:
-            return float(dataset["RescaleSlope"].value), float(dataset.get("RescaleIntercept") or 0.0)
+            unit = radians_per(str(dataset.get("RescaleType") or "")) or 1.0
+            return float(dataset["RescaleSlope"].value) * unit, float(dataset.get("RescaleIntercept") or 0.0) * unit
     return 1.0, 0.0
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantify.model import FloatArray
-from quantify.r2star_numpy import R2STAR_RANGE_PER_S, Voxels, describe, freed_from_floor
+from quantify.r2star_numpy import R2STAR_RANGE_PER_S, Voxels, chunks, describe, freed_from_floor
 
 _STEEPEST = 2.999
 """Δ·R2* of Simpson's rule tends to 3 as R2* grows without limit."""
@@ -22,14 +22,14 @@ _STEEPEST = 2.999
 
 def arlo_fit(voxels: Voxels) -> FloatArray:
     """As `quantify.r2star_numpy.fit_voxels`, with this estimator's own standard error; S₀ by least squares."""
-    modulation = 1.0 if voxels.modulation is None else voxels.modulation[:, voxels.chosen].astype(np.float64)
     spacing = float(np.diff(voxels.times_s).mean())
-    measured = freed_from_floor(voxels.signal[:, voxels.chosen], voxels.sigma) / modulation
-    r2star, error = arlo_r2star(measured, spacing)
-    r2star = np.clip(r2star, *R2STAR_RANGE_PER_S)
     result = np.full((6, voxels.signal.shape[1]), np.nan)
-    result[:, voxels.chosen] = describe(r2star, voxels, voxels.chosen)
-    result[2, voxels.chosen] = voxels.sigma * error
+    for part in chunks(voxels.chosen):
+        modulation = 1.0 if voxels.modulation is None else voxels.modulation[:, part].astype(np.float64)
+        measured = freed_from_floor(voxels.signal[:, part], voxels.sigma) / modulation
+        r2star, error = arlo_r2star(measured, spacing)
+        result[:, part] = describe(np.clip(r2star, *R2STAR_RANGE_PER_S), voxels, part)
+        result[2, part] = voxels.sigma * error
     return result
 
 

@@ -104,7 +104,13 @@ def _demons(first: Array, second: Array, inside: NDArray[np.bool_], grid: Grid) 
     found = demons.Execute(fixed, moving)
     # Between the voxel centres of half the resolution linear, beyond the outermost ones the nearest.
     resampled = sitk.Resample(
-        found, full[0], sitk.Transform(), sitk.sitkLinear, 0.0, sitk.sitkVectorFloat64, useNearestNeighborExtrapolator=True
+        found,
+        full[0],
+        sitk.Transform(),
+        sitk.sitkLinear,
+        0.0,
+        sitk.sitkVectorFloat64,
+        useNearestNeighborExtrapolator=True,
     )
     return np.moveaxis(sitk.GetArrayFromImage(resampled), -1, 0).astype(np.float64)
 

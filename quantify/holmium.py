@@ -9,22 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.settings import QuantificationSettings
-from quantify.cramer_rao import cramer_rao_log_s0_sd
 from quantify.findings import Registration
 from quantify.gain import GainField, gain_field
 from quantify.model import Array, EchoSeries, FloatArray, Grid, ParametricMap, Reason, freeze
 from quantify.partial_volume import Shares, signal_shares
 from quantify.r2star import DecayFit, S0Prior, fit_r2star
-from quantify.r2star_numpy import R2STAR_RANGE_PER_S
 from quantify.reference import MatchedReference
 from quantify.resampling import Sampler, sampler
+from quantify.s0_agreement import log_s0_error, s0_differs
 
 _MINIMUM_GAIN_VOXELS = 200
 _UNTREATED_CHANGE_PER_S = 25.0
 """Voxels whose R2* changed by less tell the gain: about 0.1 mg/mL at 3 T. S₀ does not change with holmium, but in hot
 voxels it is poorly known."""
-_CONFLICT_SIGMA = 3.0
-"""Beyond this many standard errors two values of S₀ are not the same."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -130,8 +127,8 @@ def refit_with_s0(
     mean = back.sample(np.where(evaluable, gain.values * reference.fit.s0, nan))
     relative = float(np.hypot(settings.uncertainty.s0_gain_pct / 100.0, gain.u_relative))
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.hypot(_relative_s0_error(fitted.fit), relative)
-    conflict = _differs(
+        error = np.hypot(log_s0_error(fitted.fit), relative)
+    conflict = s0_differs(
         fitted.fit.s0,
         mean,
         error,
@@ -166,14 +163,6 @@ def _judged(
         poor = present & (fit.residual > settings.poor_fit_residual_fraction * np.abs(fit.s0) + 2 * fit.sigma)
         usable = present & ~poor & (series.signal[1] >= floor)
     return FittedSeries(series=series, fit=fit, usable=usable, poor=poor, modulation=modulation, gain=gain)
-
-
-def _relative_s0_error(fit: DecayFit) -> Array:
-    """Standard error of ln S₀; 0 where the fit tells none."""
-    if fit.s0_standard_error is None:
-        return np.zeros_like(fit.s0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(fit.s0_standard_error / np.abs(fit.s0), dtype=np.float32)
 
 
 def reference_reasons(reference: FittedSeries, settings: QuantificationSettings) -> NDArray[np.uint8]:
@@ -272,13 +261,13 @@ def moved_voxels(
     `expected_s0` is the reference's S₀ times the gain. Marked is |ln(S₀/expected)| > ln(1 + ``moved_s0_change_pct``/
     100) that is also beyond three standard errors of both fits.
     """
-    error = _relative_s0_error(reference.fit)
+    error = log_s0_error(reference.fit)
     with np.errstate(invalid="ignore", divide="ignore"):
         if aligned.s0_standard_error is not None:
             error = np.hypot(error, aligned.s0_standard_error / np.abs(aligned.s0))
         factor = np.log1p(settings.moved_s0_change_pct / 100.0)
         moved: NDArray[np.bool_] = np.abs(np.log(aligned.s0 / expected_s0)) > factor
-    moved &= _differs(
+    moved &= s0_differs(
         aligned.s0,
         expected_s0,
         error,
@@ -287,27 +276,6 @@ def moved_voxels(
         echo_times_s=aligned.echo_times_s,
     )
     return moved
-
-
-def _differs(
-    s0: Array, expected: Array, error: Array, *, first_echo: Array, sigma: float, echo_times_s: tuple[float, ...]
-) -> NDArray[np.bool_]:
-    """Where S₀ is not the expected one, beyond three standard errors of its logarithm.
-
-    In hot voxels a fit that came out too low in R2* is too low in S₀ and too sure of it. Were S₀ the expected one, R2*
-    would be what leads from there to the first echo; the standard error at that R2* is what the difference has to
-    exceed too.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        difference = np.abs(np.log(s0 / expected))
-        differs: NDArray[np.bool_] = difference > _CONFLICT_SIGMA * error
-        if echo_times_s[0] <= 0 or sigma <= 0:
-            return differs
-        rate = np.log(expected[differs] / np.maximum(first_echo[differs], sigma)) / echo_times_s[0]
-    snr = expected[differs] / sigma
-    then = cramer_rao_log_s0_sd(np.clip(rate, 0.0, R2STAR_RANGE_PER_S[1]), echo_times_s, snr)
-    differs[differs] = difference[differs] > _CONFLICT_SIGMA * then
-    return differs
 
 
 def lower_bound_r2star_per_s(

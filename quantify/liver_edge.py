@@ -132,10 +132,7 @@ def _surface(region: NDArray[np.bool_], grid: Grid) -> tuple[FloatArray, FloatAr
     index = np.argwhere(edge)
     index = index[np.linspace(0, len(index) - 1, min(_POINTS, len(index))).astype(np.intp)]
     by_index = np.stack(
-        [
-            (smooth[tuple((index + step).T)] - smooth[tuple((index - step).T)]) / 2
-            for step in np.eye(3, dtype=np.intp)
-        ]
+        [(smooth[tuple((index + step).T)] - smooth[tuple((index - step).T)]) / 2 for step in np.eye(3, dtype=np.intp)]
     )
     # Chain rule: the gradient in mm is the gradient by index times the inverse of the affine's steps.
     gradient = np.linalg.inv(grid.affine_lps_mm[:3, :3]).T @ by_index

@@ -141,6 +141,7 @@ class EchoSeries:
     """A complete multi-echo magnitude series.
 
     ``signal`` has shape (echo, slice, row, column), arbitrary unit, float32; ``echo_times_s`` are ascending.
+    ``phase_rad`` has the shape of ``signal``, float32, radians, wrapped; None unless every echo and slice has one.
     """
 
     signal: Array
@@ -150,6 +151,7 @@ class EchoSeries:
     series_instance_uid: str
     field_strength_t: float
     description: str = ""
+    phase_rad: Array | None = None
 
     def __post_init__(self) -> None:
         if self.signal.ndim != 4 or self.signal.shape[1:] != self.grid.shape:
@@ -158,7 +160,11 @@ class EchoSeries:
             raise ValueError(
                 f"EchoSeries.echo_times_s has {len(self.echo_times_s)} values for {self.signal.shape[0]} echoes."
             )
-        freeze(self, "signal")
+        if self.phase_rad is not None and self.phase_rad.shape != self.signal.shape:
+            raise ValueError(
+                f"EchoSeries.phase_rad has shape {self.phase_rad.shape}; expected that of signal, {self.signal.shape}."
+            )
+        freeze(self, "signal", "phase_rad")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

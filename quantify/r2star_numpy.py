@@ -10,6 +10,7 @@ what is left is a least-squares problem in R2* alone (variable projection).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,14 +60,19 @@ def fit_voxels(voxels: Voxels, *, nonlinear: bool) -> FloatArray:
     The residual is the root mean square over N − 2; the share is that of the S₀ information.
     """
     result = np.full((6, voxels.signal.shape[1]), np.nan)
-    for start in range(0, voxels.chosen.size, _CHUNK_VOXELS):
-        part = voxels.chosen[start : start + _CHUNK_VOXELS]
+    for part in chunks(voxels.chosen):
         decay = _decay(voxels, part)
         r2star = _log_linear(decay)
         if nonlinear:
             r2star = _gauss_newton(r2star, decay)
         result[:, part] = _described(r2star, decay, voxels.sigma)
     return result
+
+
+def chunks(chosen: np.ndarray) -> Iterator[np.ndarray]:
+    """The chosen voxels in parts whose arrays stay in the cache."""
+    for start in range(0, chosen.size, _CHUNK_VOXELS):
+        yield chosen[start : start + _CHUNK_VOXELS]
 
 
 def describe(r2star: FloatArray, voxels: Voxels, part: np.ndarray) -> FloatArray:

@@ -280,7 +280,9 @@ def _read(values: Array, valid: Array, index_from_lps: FloatArray, at: FloatArra
     # Half a voxel beyond the outermost centres still belongs to the image: one slice alone has a thickness.
     shape = np.array(values.shape)[:, None, None, None]
     within = ((index >= -0.5) & (index <= shape - 0.5)).all(axis=0)
-    read = [ndimage.map_coordinates(array, index, order=1, mode="nearest", prefilter=False) for array in (values, valid)]
+    read = [
+        ndimage.map_coordinates(array, index, order=1, mode="nearest", prefilter=False) for array in (values, valid)
+    ]
     return np.where(within, read[0], 0.0).astype(np.float64), np.where(within, read[1], 0.0).astype(np.float64)
 
 

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from config.plan import LimitPlan
+from console.outputs.volumes import outlook_document, trend_document, trend_row, volume_document, volume_row
 from console.outputs.wording import RESEARCH_USE
 from console.snapshot import Snapshot
 from quantify.findings import (
@@ -22,6 +24,7 @@ from quantify.findings import (
     VolumeStatus,
 )
 from quantify.model import Role
+from quantify.thresholds import limit_provenance
 
 
 def software_version() -> str:
@@ -43,6 +46,8 @@ def results_document(snapshot: Snapshot) -> dict[str, Any]:
             "record_head": snapshot.head_hash,
         },
         "reference": {"series_instance_uid": reference.series_instance_uid if reference is not None else None},
+        "methods": snapshot.methods,
+        "limits": [] if snapshot.plan is None else [_limit(limit) for limit in snapshot.plan.limits],
         "fractions": [fraction_document(result, zone) for result in snapshot.results],
         "alarms": [alarm_document(raised.alarm, zone) for raised in snapshot.alarms if raised.active],
     }
@@ -50,6 +55,7 @@ def results_document(snapshot: Snapshot) -> dict[str, Any]:
 
 def fraction_document(result: FractionResult, zone: ZoneInfo) -> dict[str, Any]:
     """One fraction of the document."""
+    interval, scintigraphic = result.recovery_interval, result.scintigraphic
     return {
         "position": result.position,
         "fraction": result.fraction,
@@ -57,16 +63,27 @@ def fraction_document(result: FractionResult, zone: ZoneInfo) -> dict[str, Any]:
         "error": result.error,
         "provisional_reasons": list(result.provisional_reasons),
         "injected_MBq": result.injected_mbq,
+        "injected_u_MBq": result.injected_u_mbq,
         "cumulative_injected_MBq": result.cumulative_injected_mbq,
         "measured_MBq": result.measured_mbq,
         "measured_u_MBq": result.measured_u_mbq,
         "recovery_ratio": result.recovery_ratio,
         "recovery_ratio_u": result.recovery_u,
+        "recovery_interval_95": None if interval is None else list(interval),
         "series_instance_uid": result.series_instance_uid,
         "acquired_at": _moment(result.acquired_at, zone),
         "registration": None if result.registration is None else _registration(result.registration),
-        "volumes": {name: _volume(statistics) for name, statistics in result.volumes.items()},
-        "trend": {name: _trend(point) for name, point in result.trend.items()},
+        "notes": list(result.notes),
+        "scintigraphic": None
+        if scintigraphic is None
+        else {
+            "threshold_pct": scintigraphic.threshold_pct,
+            "volume_mL": scintigraphic.volume_ml,
+            "dose_mean_Gy": scintigraphic.dose_mean_gy,
+        },
+        "volumes": {name: volume_document(statistics) for name, statistics in result.volumes.items()},
+        "trend": {name: trend_document(point) for name, point in result.trend.items()},
+        "outlook": outlook_document(result),
     }
 
 
@@ -95,42 +112,26 @@ def _registration(registration: Registration) -> dict[str, Any]:
         "translation_mm": list(registration.translation_mm),
         "rotation_deg": list(registration.rotation_deg),
         "similarity": registration.similarity,
+        "edge_median_mm": registration.edge_median_mm,
+        "edge_95_mm": registration.edge_95_mm,
+        "given_by": registration.given_by,
+        "deformable": registration.displacement_mm is not None,
         "message": registration.message,
     }
 
 
-def _volume(statistics: VolumeStatistics) -> dict[str, Any]:
+def _limit(limit: LimitPlan) -> dict[str, Any]:
+    """A limit with where it comes from: a threshold of another isotope is never applied silently."""
     return {
-        "role": str(statistics.role),
-        "volume_mL": statistics.volume_ml,
-        "evaluable_fraction": statistics.evaluable_fraction,
-        "status": str(statistics.status),
-        "message": statistics.message,
-        "dose_mean_Gy": statistics.dose_mean_gy,
-        "dose_mean_u_Gy": statistics.dose_mean_u_gy,
-        "dose_sd_Gy": statistics.dose_sd_gy,
-        "cv": statistics.cv,
-        "d90_Gy": statistics.d90_gy,
-        "d70_Gy": statistics.d70_gy,
-        "d50_Gy": statistics.d50_gy,
-        "tnr": statistics.tnr,
-        "activity_MBq": statistics.activity_mbq,
-        "partial_volume_Gy": statistics.partial_volume_gy,
-    }
-
-
-def _trend(point: TrendPoint) -> dict[str, Any]:
-    interval = point.prediction_interval_gy
-    return {
-        "status": str(point.status),
-        "message": point.message,
-        "expected_Gy": point.expected_gy,
-        "deviation_pct": point.deviation_pct,
-        "deviation_Gy": point.deviation_gy,
-        "flagged": point.flagged,
-        "direction": point.direction,
-        "prediction_interval_Gy": None if interval is None else list(interval),
-        "significant": point.significant,
+        "volume": limit.volume,
+        "dose_Gy": limit.dose_gy,
+        "provenance": limit_provenance(
+            isotope=limit.isotope,
+            device=limit.device,
+            population=limit.population,
+            method=limit.method,
+            source=limit.source,
+        ),
     }
 
 
@@ -147,9 +148,11 @@ def results_csv(snapshot: Snapshot) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     volume_keys = list(
-        _volume(VolumeStatistics(name="", role=Role.LIVER, status=VolumeStatus.OK, volume_ml=0, evaluable_fraction=0))
+        volume_row(
+            VolumeStatistics(name="", role=Role.LIVER, status=VolumeStatus.OK, volume_ml=0, evaluable_fraction=0)
+        )
     )
-    trend_keys = list(_trend(TrendPoint(volume="", status=TrendStatus.FIT)))
+    trend_keys = list(trend_row(TrendPoint(volume="", status=TrendStatus.FIT)))
     writer.writerow([f"# {RESEARCH_USE}"])
     writer.writerow([*head, "volume", *volume_keys, *(f"trend_{key}" for key in trend_keys)])
     for fraction in document["fractions"]:
