@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHELL := /bin/bash
 
-.PHONY: help setup test lint demo bench screens lock clean
+.PHONY: help setup test lint demo bench validate screens lock clean
 
 help:
 	@echo "make setup    install everything into .venv/ (Debian packages too, when root)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test     all tests"
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make bench    timings, longer than the tests"
+	@echo "make validate  what the figures are worth on phantoms with known truth: writes docs/validation.md; half an hour"
 	@echo "make screens  the pictures in docs/, from the phantom"
 	@echo "make lock     renew requirements.lock (needs uv)"
 
@@ -32,6 +33,9 @@ demo: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+validate: setup
+	@$(BIN)/python -m benchmarks.validation
 
 screens: setup
 	@$(BIN)/python docs/make_screens.py

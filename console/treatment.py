@@ -12,6 +12,7 @@ from config.settings import AlarmSettings, QuantificationSettings, settings_from
 from console.snapshot import Binding
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import SeriesState, SeriesStatus
+from quantify.echoes import common_echoes
 from quantify.findings import Injection
 from quantify.isotope import Isotope, holmium_166
 from quantify.ledger import Batch, Ledger, LedgerEntry, LedgerRow, Residual, Vial, ledger
@@ -321,16 +322,23 @@ def _protocol_fault(state: SeriesState, reference: SeriesState | None, treatment
         and abs(state.field_strength_t - reference.field_strength_t) > 0.05 * reference.field_strength_t
     ):
         return f"acquired at {state.field_strength_t:g} T, the reference at {reference.field_strength_t:g} T"
-    tolerance = (treatment.quantification.echo_time_tolerance_ms if treatment.quantification else 0.05) / 1000.0
-    same = len(state.echo_times_s) == len(reference.echo_times_s) and all(
-        abs(a - b) <= tolerance for a, b in zip(state.echo_times_s, reference.echo_times_s, strict=True)
+    return _echo_fault(state, reference, treatment.quantification or QuantificationSettings())
+
+
+def _echo_fault(state: SeriesState, reference: SeriesState, settings: QuantificationSettings) -> str | None:
+    """Why the echoes of a series cannot be held against the reference's; None if enough of them are the same."""
+    tolerance_s = settings.echo_time_tolerance_ms / 1000.0
+    try:
+        common = len(common_echoes(reference.echo_times_s, state.echo_times_s, tolerance_s=tolerance_s)[0])
+    except ValueError:
+        common = 0
+    if common == len(reference.echo_times_s) or common >= settings.minimum_common_echoes:
+        return None
+    return (
+        f"echo times {_milliseconds(state.echo_times_s)} differ from the reference's "
+        f"{_milliseconds(reference.echo_times_s)}: {common} in common, {settings.minimum_common_echoes} are needed; "
+        "repeat the series with the reference's protocol"
     )
-    if not same:
-        return (
-            f"echo times {_milliseconds(state.echo_times_s)} differ from the reference's "
-            f"{_milliseconds(reference.echo_times_s)}; repeat the series with the reference's protocol"
-        )
-    return None
 
 
 def _milliseconds(times_s: Sequence[float]) -> str:

@@ -35,7 +35,7 @@ _RADIANS_PER = {"rad": 1.0, "radian": 1.0, "radians": 1.0} | dict.fromkeys(
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseScale:
-    """phase = value · ``gain_rad`` + ``offset_rad``; values lie within ±``full``, or 0 … ``full`` where not ``signed``."""
+    """phase = value · ``gain_rad`` + ``offset_rad``; values lie within ±``full``, or 0 … ``full`` if not ``signed``."""
 
     full: float
     gain_rad: float

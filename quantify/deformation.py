@@ -1,4 +1,4 @@
-"""The liver's change of shape after the rigid registration: diffeomorphic demons on images that holmium leaves alone."""
+"""The liver's change of shape after the rigid registration: demons on images that holmium leaves alone."""
 
 from __future__ import annotations
 
@@ -103,24 +103,20 @@ def _demons(first: Array, second: Array, inside: NDArray[np.bool_], grid: Grid) 
     demons.SetIntensityDifferenceThreshold(max(_LEAST_DIFFERENCE, 2.0 * noise))
     found = demons.Execute(fixed, moving)
     # Between the voxel centres of half the resolution linear, beyond the outermost ones the nearest.
-    resampled = sitk.Resample(
-        found,
-        full[0],
-        sitk.Transform(),
-        sitk.sitkLinear,
-        0.0,
-        sitk.sitkVectorFloat64,
-        useNearestNeighborExtrapolator=True,
-    )
-    return np.moveaxis(sitk.GetArrayFromImage(resampled), -1, 0).astype(np.float64)
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetReferenceImage(full[0])
+    resampler.SetInterpolator(sitk.sitkLinear)
+    resampler.SetUseNearestNeighborExtrapolator(True)
+    resampler.SetOutputPixelType(sitk.sitkVectorFloat64)
+    field = sitk.GetArrayFromImage(resampler.Execute(found))
+    return np.asarray(np.moveaxis(field, -1, 0), dtype=np.float64)
 
 
 def _jacobian(field: FloatArray, grid: Grid) -> FloatArray:
     """Determinant of ∂(x + u)/∂x: the local change of volume."""
     by_index = np.stack([np.stack(_differences(component), axis=-1) for component in field], axis=-2)
     steps = np.linalg.inv(grid.affine_lps_mm[:3, :3])
-    determinant: FloatArray = np.linalg.det(np.eye(3) + by_index @ steps)
-    return determinant
+    return np.asarray(np.linalg.det(np.eye(3) + by_index @ steps), dtype=np.float64)
 
 
 def _differences(component: FloatArray) -> list[FloatArray]:

@@ -75,7 +75,10 @@ def with_echoes(series: EchoSeries, indices: Sequence[int]) -> EchoSeries:
     if wanted == tuple(range(available)):
         return series
     return replace(
-        series, signal=series.signal[list(wanted)], echo_times_s=tuple(series.echo_times_s[i] for i in wanted)
+        series,
+        signal=series.signal[list(wanted)],
+        phase_rad=None if series.phase_rad is None else series.phase_rad[list(wanted)],
+        echo_times_s=tuple(series.echo_times_s[i] for i in wanted),
     )
 
 

@@ -124,7 +124,7 @@ class _Profile:
     def __init__(self, series: EchoSeries, inside: NDArray[np.bool_], sigma: float) -> None:
         count = int(inside.sum())
         grid = replace(series.grid, shape=(1, 1, count))
-        self._series = replace(series, signal=series.signal[:, inside][:, None, None, :], grid=grid)
+        self._series = replace(series, signal=series.signal[:, inside][:, None, None, :], phase_rad=None, grid=grid)
         self._sigma = sigma
         self.count = count
 

@@ -86,8 +86,8 @@ def liver_edge_distance(
     if surface is None:
         return None
     points, normals = surface
-    steps = np.arange(-_REACH, _REACH + 1) * _STEP_MM
-    wide = np.arange(-2 * _REACH, 2 * _REACH + 1) * _STEP_MM
+    steps: FloatArray = np.arange(-_REACH, _REACH + 1).astype(np.float64) * _STEP_MM
+    wide: FloatArray = np.arange(-2 * _REACH, 2 * _REACH + 1).astype(np.float64) * _STEP_MM
     matrix = np.asarray(reference_to_series_lps_mm, dtype=np.float64)
     own = _profiles(reference, points, normals, wide)
     other = _profiles(moving, points, normals, wide, matrix, displacement_mm, reference.grid)
@@ -210,13 +210,13 @@ def _peaks(matches: Array, steps: FloatArray) -> FloatArray:
 
 
 def _translation(normals: FloatArray, distances: FloatArray) -> FloatArray:
-    """Translation t that best explains n·t = d; points far from it (other organs' edges) are left out once."""
+    """Translation t that best explains n·t = d; points far from it (other organs' edges) are left out."""
     kept = np.ones(len(distances), dtype=bool)
-    shift = np.zeros(3)
+    shift: FloatArray = np.zeros(3)
     for _ in range(3):
         # A ridge of a few points keeps a direction in which no edge looks at nought.
         design = normals[kept]
-        shift = np.linalg.solve(design.T @ design + np.eye(3), design.T @ distances[kept])
+        shift = np.asarray(np.linalg.solve(design.T @ design + np.eye(3), design.T @ distances[kept]))
         away = np.abs(distances - normals @ shift)
         kept = away <= max(1.5, 2.5 * float(np.median(away)))
     return shift

@@ -100,7 +100,7 @@ def _fit_in_blocks(
         size = min(_BLOCK, chosen.size - start)
         for i in range(n):
             for j in range(size):
-                value = float(signal[i, chosen[start + j]])
+                value = np.float64(signal[i, chosen[start + j]])
                 measured[i, j] = np.sqrt(max(value * value - sigma * sigma, 0.0))
         if modulation.size > 0:
             for i in range(n):

@@ -87,8 +87,8 @@ def judged_by_edges(registration: Registration, edges: EdgeDistance, settings: R
     if registration.status == RegistrationStatus.FAILED:
         return measured
     distances = (
-        f"the liver's edge lies {edges.median_mm:.1f} mm (median) and {edges.percentile_95_mm:.1f} mm (95th percentile) "
-        "from that of the reference"
+        f"the liver's edge lies {edges.median_mm:.1f} mm (median) and {edges.percentile_95_mm:.1f} mm "
+        "(95th percentile) from that of the reference"
     )
     limits = f"the limits are {settings.edge_median_mm:g} and {settings.edge_95_mm:g} mm"
     if edges.median_mm > 2 * settings.edge_median_mm:

@@ -23,6 +23,8 @@ _KEPT_STARTS = 3
 _RIM_MM = 8.0
 """What is compared reaches so far beyond the region: its edge, and little of what stays while the region moves."""
 _BINS = 32
+_SAMPLES = 30_000
+"""Voxels of the box that a descent reads at most: more takes longer and finds the same."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -203,8 +205,11 @@ def _descend_masked(
     """One descent over the masked part, at a quarter or half of the resolution; None where it leaves the series."""
     wanted_mm = (4 if coarse else 2) * min(fixed.GetSpacing())
     shrink = _shrink(fixed, wanted_mm)
-    method = _method(euler_of(start, centre_mm), sampling=0.5)
-    method.SetMetricFixedMask(sitk.BinShrink(mask, shrink) > 0.5)
+    inside = sitk.BinShrink(mask, shrink) > 0.5
+    # The percentage is of the whole box, of which REGULAR sampling keeps what the mask holds.
+    box_voxels = int(np.prod(inside.GetSize()))
+    method = _method(euler_of(start, centre_mm), sampling=min(0.5, _SAMPLES / box_voxels))
+    method.SetMetricFixedMask(inside)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=4.0 if coarse else 1.0,
         minStep=0.05 if coarse else 1e-3,
@@ -280,10 +285,11 @@ def _read(values: Array, valid: Array, index_from_lps: FloatArray, at: FloatArra
     # Half a voxel beyond the outermost centres still belongs to the image: one slice alone has a thickness.
     shape = np.array(values.shape)[:, None, None, None]
     within = ((index >= -0.5) & (index <= shape - 0.5)).all(axis=0)
-    read = [
+    read = (
         ndimage.map_coordinates(array, index, order=1, mode="nearest", prefilter=False) for array in (values, valid)
-    ]
-    return np.where(within, read[0], 0.0).astype(np.float64), np.where(within, read[1], 0.0).astype(np.float64)
+    )
+    first, second = (np.where(within, array, 0.0).astype(np.float64) for array in read)
+    return first, second
 
 
 def _signal(lattice: _Lattice) -> _Lattice:

@@ -48,7 +48,9 @@ def measured_volumes(
     shares = fraction.shares if settings.partial_volume_correction else {}
     roles = {v.volume.name: v.volume.role for v in volumes}
     local = _local_dose(maps, physics)
-    baseline = maps.r2star.values - maps.holmium.values * np.float32(physics.relaxivity_per_s_per_mg_ml)
+    # The original reference's, even where a new baseline is subtracted: that one holds holmium, with its own edges.
+    measured_mg_per_ml = maps.holmium.values if fraction.holmium is None else fraction.holmium.values
+    baseline = maps.r2star.values - measured_mg_per_ml * np.float32(physics.relaxivity_per_s_per_mg_ml)
     baseline_gy = baseline * np.float32(physics.gy_per_s(physics.specific_activity(fraction.injection)))
     measured = {}
     for interest in volumes:

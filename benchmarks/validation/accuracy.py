@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.validation.intervals import mean_and_error
+from benchmarks.validation.intervals import mean_and_error, plus_minus
 from benchmarks.validation.parallel import mapped
 from benchmarks.validation.phantom_chain import FACTORS, SHAPE, SPACING_MM, measured, scenario
 from benchmarks.validation.section import Curve, Figures, Panel, Picture, Progress, Section, table, target
@@ -24,7 +24,7 @@ Job = tuple[int, tuple[str, ...] | None]
 def run(n: int, seed: int, progress: Progress) -> Figures:
     """`n` phantoms as drawn, and the first fifth of them again undisturbed and with each disturbance alone."""
     seeds = [seed + number for number in range(n)]
-    ablated = seeds[: max(1, n // ABLATED_SHARE)]
+    ablated = seeds[: max(min(1, n - 1), n // ABLATED_SHARE)]
     jobs: list[Job] = [(own, None) for own in seeds]
     jobs += [(own, alone) for own in ablated for alone in ((), *((factor,) for factor in FACTORS))]
     found = mapped(_phantom, jobs, progress)
@@ -108,8 +108,8 @@ def _targets(phantoms: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             for last, when in ((False, "all fractions"), (True, "last fraction")):
                 mean, error = _over_phantoms(phantoms, role, last=last, signed=signed)
                 shown = (
-                    f"{mean:+.2f} ± {error:.2f} of the bound" if unit == 1.0
-                    else f"{unit * mean:+.2f} ± {unit * error:.2f} %"
+                    f"{plus_minus(mean, error)} of the bound" if unit == 1.0
+                    else f"{plus_minus(unit * mean, unit * error)} %"
                 )  # fmt: skip
                 result.append(target(f"{words}: {kind}, {when}", f"within {bound}", shown, abs(mean) <= 1.0))
     return result
@@ -165,7 +165,7 @@ By true dose, all fractions:
 
 {table(["true dose [Gy]", "tumours: n", "error ± SE [%]", "absolute [%]", "healthy liver: n", "error ± SE [%]", "absolute [%]"], _band_rows(phantoms))}
 
-Recovery after the last fraction {recovery[0]:.3f} ± {recovery[1]:.3f} (true 1). D70 of tumours, where it is told, {d70_mean:+.1f} ± {d70_error:.1f} % after the last
+Recovery after the last fraction {plus_minus(*recovery, 3)} (true 1). D70 of tumours, where it is told, {plus_minus(d70_mean, d70_error, 1)} % after the last
 fraction. Of {total} means {withheld} were withheld, {bounds} marked as lower bounds, {len(uncovered)} missed the truth by more than their stated 2u.
 Registrations: {", ".join(f"{statuses.count(s)} {s}" for s in sorted(set(statuses)))}. Failed fractions: {"; ".join(failed) if failed else "none"}.
 
@@ -190,7 +190,7 @@ def _means_row(name: str, phantoms: Sequence[dict[str, Any]], *, last: bool) -> 
     for role, unit in ((Role.TUMOUR.value, 1.0), (Role.HEALTHY_LIVER.value, 2.0)):
         for signed in (True, False):
             mean, error = _over_phantoms(phantoms, role, last=last, signed=signed)
-            row.append("–" if np.isnan(mean) else f"{unit * mean:+.2f} ± {unit * error:.2f}")
+            row.append(plus_minus(unit * mean, unit * error))
     return row
 
 
@@ -220,7 +220,7 @@ def _band_rows(phantoms: Sequence[dict[str, Any]]) -> list[list[str]]:
             ]
             mean, error = mean_and_error(errors)
             absolute = f"{np.mean(np.abs(errors)):.2f}" if errors else "–"
-            row += [str(len(errors)), "–" if not errors else f"{mean:+.2f} ± {error:.2f}", absolute]
+            row += [str(len(errors)), plus_minus(mean, error), absolute]
         rows.append(row)
     return rows
 

@@ -21,6 +21,12 @@ QUANTITIES = {
     "d70": "tumour D70",
     "recovery": "recovery",
 }
+_FIELDS = {
+    "tumour_mean": ("Tumour 1", "dose_mean_gy"),
+    "healthy_mean": ("Healthy liver", "dose_mean_gy"),
+    "tnr": ("Tumour 1", "tnr"),
+    "d70": ("Tumour 1", "d70_gy"),
+}
 WANTED = (0.93, 0.97)
 
 
@@ -55,19 +61,12 @@ def run(n: int, seed: int, progress: Progress) -> Figures:
 def interval(result: FractionResult, name: str) -> tuple[float, float, float] | None:
     """(value, low, high) of the stated 95 % interval; None where none is stated."""
     if name == "recovery":
-        if result.recovery_ratio is None or result.recovery_u is None:
+        if result.recovery_ratio is None or result.recovery_interval is None:
             return None
-        return _about(result.recovery_ratio, result.recovery_u)
-    own = result.volumes["Healthy liver" if name == "healthy_mean" else "Tumour 1"]
-    if name in ("tumour_mean", "healthy_mean"):
-        if own.dose_mean_gy is None or own.dose_mean_u_gy is None:
-            return None
-        return _about(own.dose_mean_gy, own.dose_mean_u_gy)
-    return None
-
-
-def _about(value: float, u: float) -> tuple[float, float, float]:
-    return value, value - Z95 * u, value + Z95 * u
+        return result.recovery_ratio, *result.recovery_interval
+    volume, key = _FIELDS[name]
+    own = result.volumes[volume].intervals.get(key)
+    return None if own is None else (own.value, own.low_95, own.high_95)
 
 
 def _batch(seeds: list[int]) -> list[dict[str, Any]]:

@@ -33,3 +33,10 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     if data.size == 0:
         return float("nan"), float("nan")
     return float(data.mean()), float(data.std(ddof=1) / np.sqrt(data.size)) if data.size > 1 else float("nan")
+
+
+def plus_minus(mean: float, error: float, digits: int = 2) -> str:
+    """``+0.12 ± 0.03``; without the error where it is not known, – for no value at all."""
+    if np.isnan(mean):
+        return "–"
+    return f"{mean:+.{digits}f}" if np.isnan(error) else f"{mean:+.{digits}f} ± {error:.{digits}f}"

@@ -98,7 +98,7 @@ def scenario(seed: int, *, only: tuple[str, ...] | None = None) -> Scenario:
 
 def peak_mg_per_ml(treatment: Treatment) -> float:
     """Highest concentration in any tumour at the end, mg/mL (about: from the modulation of the uptake)."""
-    amounts = treatment.shares.sum(axis=0)
+    amounts = replace(treatment, integration_step_mm=4.0).shares.sum(axis=0)
     return max(
         float(amounts[Region.FIRST_TUMOUR + number]) * tumour.uptake * LARGEST_MODULATION
         for number, tumour in enumerate(treatment.phantom.tumours)

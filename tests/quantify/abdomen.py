@@ -44,7 +44,7 @@ def in_liver(points: np.ndarray) -> np.ndarray:
 
 def tissue(points: np.ndarray, inner: np.ndarray) -> np.ndarray:
     """(3, n) S0, R2*, T1-weighted signal; `inner` is where the breathing organs at `points` were in the reference."""
-    x, y, z = points.T
+    x, y, _ = points.T
     result = np.zeros((3, len(points)))
     rim = (x / 165) ** 2 + (y / 115) ** 2
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,14 @@ def test_a_series_of_fewer_echoes_keeps_its_decay(series):
     assert np.array_equal(part.signal, whole.signal[[0, 3, 4, 9]])
     assert fit_r2star(part, sigma=0.0).r2star_per_s == pytest.approx(130.0, rel=1e-4)
     assert with_echoes(whole, range(10)) is whole
+
+
+def test_phases_stay_with_their_echoes(series):
+    plain = series(np.full((1, 3, 4), 130.0))
+    phase = np.random.default_rng(1).uniform(-np.pi, np.pi, plain.signal.shape).astype(np.float32)
+    part = with_echoes(replace(plain, phase_rad=phase), (1, 2, 7))
+    assert np.array_equal(part.phase_rad, phase[[1, 2, 7]])
+    assert with_echoes(plain, (1, 2, 7)).phase_rad is None
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,12 @@ def test_three_echoes_against_ten_lose_tens_per_s_unless_fat_is_modelled(series,
     assert abs(change.mean() - 300) < 0.1 * abs(unmodelled.mean() - 300) + 2 * change.std() / np.sqrt(change.size)
 
 
+def test_a_series_with_phases_is_fitted_by_its_magnitude(series):
+    plain = fatty(series, 60, 0.1, 3.0)
+    found, _ = fit_fat_fraction(replace(plain, phase_rad=np.zeros_like(plain.signal)), sigma=0.0)
+    assert found == pytest.approx(0.1, abs=0.001)
+
+
 def test_air_has_no_fat_fraction(series):
     noisy = fatty(series, 60, 0.1, 3.0)
     signal = noisy.signal.copy()

@@ -171,6 +171,71 @@ def test_a_structure_much_smaller_than_a_voxel_keeps_its_volume():
     assert on_grid_ml(filled, grid) == pytest.approx(volume_ml, rel=0.1)
 
 
+def ring(outer_mm, inner_mm, kind, n=240):
+    """Contours of one plane's annulus as (n, 2) arrays: two for XOR, one with a zero-width channel for a keyhole."""
+    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
+    outer, inner = outer_mm * circle, inner_mm * circle
+    if inner_mm <= 0:
+        return [outer]
+    if kind == "xor":
+        return [outer, inner]
+    return [np.vstack([outer, outer[:1], inner[:1], inner[::-1]])]
+
+
+STEEP = Rotation.from_euler("xyz", [80, 30, 45], degrees=True).as_matrix()
+
+
+def shell(kind, rotation, outer=30.0, inner=18.0, spacing=2.5, centre=(1.0, 2.0, 3.0)):
+    return [
+        polygon(points, z, rotation, centre)
+        for z in np.arange(-outer + spacing / 2, outer, spacing)
+        for points in ring(np.sqrt(outer**2 - z**2), np.sqrt(max(inner**2 - z**2, 0.0)), kind)
+    ]
+
+
+@pytest.mark.parametrize("rotation", [None, OBLIQUE, STEEP], ids=["aligned", "oblique", "steep"])
+@pytest.mark.parametrize("kind", ["xor", "keyhole"])
+def test_a_spherical_shell_has_the_volume_of_its_formula(kind, rotation):
+    grid = make_grid()
+    filled, volume_ml = occupancy(shell(kind, rotation), grid)
+    formula = 4 / 3 * np.pi * (30.0**3 - 18.0**3) / 1000
+    assert volume_ml == pytest.approx(formula, rel=0.01)
+    assert on_grid_ml(filled, grid) == pytest.approx(formula, rel=0.01)
+    centre = tuple(np.rint(grid.index_from_lps @ (1.0, 2.0, 3.0, 1.0))[:3].astype(int))
+    assert filled[centre] == 0.0
+
+
+@pytest.mark.parametrize("rotation", [None, OBLIQUE, STEEP], ids=["aligned", "oblique", "steep"])
+def test_a_keyhole_is_the_same_solid_as_its_xor(rotation):
+    grid = make_grid()
+    xor, xor_ml = occupancy(shell("xor", rotation), grid)
+    keyhole, keyhole_ml = occupancy(shell("keyhole", rotation), grid)
+    assert keyhole_ml == pytest.approx(xor_ml, rel=1e-9)
+    assert np.abs(xor - keyhole).max() < 1e-5
+
+
+def test_an_island_in_a_hole_is_filled_again():
+    grid = make_grid(shape=(10, 32, 32), spacing=(4, 2, 2), origin=(-32, -32, -20))
+    squares = [rectangle(-a, a, -a, a) for a in (20, 12, 6)]
+    filled, volume_ml = occupancy([polygon(s, z) for z in (-4, 0, 4) for s in squares], grid)
+    assert volume_ml == pytest.approx((40**2 - 24**2 + 12**2) * 12 / 1000, rel=1e-6)
+    assert filled[5, 16, 16] == pytest.approx(1.0, abs=1e-5)
+    assert filled[5, 16, 11] == 0.0
+    assert filled[5, 16, 8] == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("angle_deg", [15, 35, 45, 60, 90])
+def test_planes_at_any_angle_to_the_grid_keep_an_annulus_within_two_percent(angle_deg):
+    rotation = Rotation.from_euler("xy", [angle_deg, angle_deg / 2], degrees=True).as_matrix()
+    grid = make_grid()
+    contours = [polygon(p, z, rotation, (2.0, -3.0, 1.0)) for z in np.arange(-14, 15, 4.0) for p in ring(28, 12, "xor")]
+    filled, volume_ml = occupancy(contours, grid)
+    formula = np.pi * (28**2 - 12**2) * 32 / 1000
+    assert volume_ml == pytest.approx(formula, rel=0.005)
+    assert on_grid_ml(filled, grid) == pytest.approx(formula, rel=0.02)
+
+
 def bent(contour):
     contour = contour.copy()
     contour[0, 2] += 3.0

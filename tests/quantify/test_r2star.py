@@ -104,7 +104,7 @@ def test_the_compiled_fit_is_the_numpy_fit(series, blended, modulated, times):
     for part in PARTS if blended else PARTS[:-1]:
         first, second = getattr(one, part), getattr(other, part)
         assert np.array_equal(np.isnan(first), np.isnan(second))
-        assert first[inside] == pytest.approx(second[inside], rel=1e-4, abs=1e-4, nan_ok=True), part
+        assert first[inside] == pytest.approx(second[inside], rel=1e-5, abs=1e-5, nan_ok=True), part
 
 
 def test_the_number_of_threads_does_not_change_a_bit(series):

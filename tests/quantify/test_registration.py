@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from config.settings import RegistrationSettings
+from quantify import registration as registration_module
 from quantify.findings import RegistrationStatus
 from quantify.model import EchoSeries, Grid
-from quantify.registration import register
+from quantify.registration import given_registration, register
+from quantify.registration_gates import judge
+from quantify.rigid_search import centre_of, search
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import abdomen
 
 TIMES = (0.0012, 0.0024, 0.0036)
 
@@ -159,3 +170,145 @@ def test_what_gains_nothing_is_not_moved():
     found = register(reference=series(flat), moving=series(flat + noise), region=liver, settings=RegistrationSettings())
     assert found.status == RegistrationStatus.NOT_NEEDED
     assert found.translation_mm == (0.0, 0.0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def still():
+    return abdomen.scan()
+
+
+LIVER = abdomen.liver_mask()
+SETTINGS = RegistrationSettings()
+LARGE = [
+    pytest.param((0, 0, -30), (0, 0, 0), (0, 0, 0), 0.0, id="30 mm down"),
+    pytest.param((0, 0, 0), (0, -10, 0), (0, 0, 0), 3.0, id="10° with holmium"),
+    pytest.param((18, -14, 20), (6, -5, 6), (0, 0, 0), 3.0, id="30 mm and 10° with holmium"),
+    pytest.param((0, 0, 0), (0, 0, 0), (0, 0, -15), 3.0, id="liver alone 15 mm down with holmium"),
+    pytest.param((20, 0, 0), (0, 8, 0), (0, 0, 15), 0.0, id="liver 15 mm up in a moved body"),
+]
+
+
+@pytest.mark.parametrize(("translation", "rotation", "breath", "holmium"), LARGE)
+def test_large_motion_is_found_within_two_millimetres(still, translation, rotation, breath, holmium):
+    pose = abdomen.rigid(translation, rotation)
+    moving = abdomen.scan(pose=pose, breath_mm=breath, holmium=holmium, gain=1.3, seed=5)
+    found = register(reference=still, moving=moving, region=LIVER, settings=SETTINGS)
+    assert found.status is RegistrationStatus.OK
+    assert abdomen.target_error_mm(found, abdomen.mapped(pose, breath)).max() < 2.0
+    assert found.edge_median_mm < 1.0
+    assert found.edge_95_mm < 3.0
+
+
+@pytest.mark.parametrize(("translation", "rotation", "breath", "holmium"), LARGE)
+def test_the_search_needs_no_start(still, translation, rotation, breath, holmium):
+    """Without the descent from nearby: what captures large motion must do so by itself."""
+    pose = abdomen.rigid(translation, rotation)
+    moving = abdomen.scan(pose=pose, breath_mm=breath, holmium=holmium, gain=0.8, seed=6)
+    centre = centre_of(LIVER, still.grid)
+    found = search(reference=still, moving=moving, region=LIVER, centre_mm=centre, reach_mm=50.0)
+    judged = judge(found[0], centre, 1.0, SETTINGS)
+    assert abdomen.target_error_mm(judged, abdomen.mapped(pose, breath)).max() < 2.0
+
+
+def test_the_search_gives_the_same_bits(still):
+    moving = abdomen.scan(pose=abdomen.rigid((9, -8, 12), (4, 0, 3)), seed=7)
+    centre = centre_of(LIVER, still.grid)
+    both = [search(reference=still, moving=moving, region=LIVER, centre_mm=centre, reach_mm=50.0) for _ in "12"]
+    assert all((a == b).all() for a, b in zip(*both, strict=True))
+
+
+def at_a_wrong_optimum(reference, moving, region, settings):
+    wrong = abdomen.rigid((0, 0, 12))
+    return judge(wrong, centre_of(region, reference.grid), 0.9, settings)
+
+
+def test_a_wrong_optimum_with_a_good_similarity_is_left_for_the_right_one(still, monkeypatch):
+    pose = abdomen.rigid((0, 4, -3))
+    moving = abdomen.scan(pose=pose, seed=8)
+    monkeypatch.setattr(registration_module, "_from_nearby", at_a_wrong_optimum)
+    found = register(reference=still, moving=moving, region=LIVER, settings=SETTINGS)
+    assert found.status is RegistrationStatus.OK
+    assert abdomen.target_error_mm(found, abdomen.mapped(pose)).max() < 2.0
+
+
+def test_a_wrong_optimum_fails_by_its_edges_and_is_not_replaced_by_the_identity(still, monkeypatch):
+    moving = abdomen.scan(pose=abdomen.rigid((0, 4, -3)), seed=8)
+    monkeypatch.setattr(registration_module, "_from_nearby", at_a_wrong_optimum)
+    monkeypatch.setattr(registration_module, "search", lambda **_: [])
+    found = register(reference=still, moving=moving, region=LIVER, settings=SETTINGS)
+    assert found.status is RegistrationStatus.FAILED
+    assert "the liver's edge lies" in found.message
+    assert "twice the limit of 2 mm" in found.message
+    assert found.reference_to_series_lps_mm[2][3] == 12.0
+
+
+def test_edges_within_twice_their_limit_are_marked_with_their_numbers(still):
+    """A residual of 4 mm along the body's axis: the similarity does not see it, the edges do."""
+    moving = abdomen.scan(pose=abdomen.rigid((0, 0, 4)), seed=9)
+    found = given_registration(
+        np.eye(4), reference=still, moving=moving, region=LIVER, settings=SETTINGS, by="Dr A. Example"
+    )
+    assert found.similarity > SETTINGS.warning_similarity
+    assert found.status is RegistrationStatus.WARNING
+    assert f"{found.edge_median_mm:.1f} mm (median)" in found.message
+    assert 2.0 < found.edge_median_mm < 4.0
+
+
+def test_a_sideways_residual_is_marked_though_its_median_is_small(still):
+    moving = abdomen.scan(pose=abdomen.rigid((4, 0, 0)), seed=9)
+    found = given_registration(np.eye(4), reference=still, moving=moving, region=LIVER, settings=SETTINGS, by="A")
+    assert found.edge_median_mm < SETTINGS.edge_median_mm
+    assert found.status is RegistrationStatus.WARNING
+    assert "mm off as a whole" in found.message
+
+
+def test_a_given_transform_is_taken_as_it_is(still):
+    pose = abdomen.rigid((11, -6, 8), (3, -2, 4))
+    moving = abdomen.scan(pose=pose, seed=10)
+    found = given_registration(pose, reference=still, moving=moving, region=LIVER, settings=SETTINGS, by="A. Example")
+    assert found.status is RegistrationStatus.OK
+    assert found.given_by == "A. Example"
+    assert np.array(found.reference_to_series_lps_mm) == pytest.approx(pose, abs=1e-12)
+    assert found.edge_median_mm < 1.0
+    assert found.similarity > 0.9
+
+
+def test_a_given_transform_that_would_be_refused_is_marked_not_refused(still):
+    moving = abdomen.scan(seed=11)
+    wrong = abdomen.rigid((0, 0, 60))
+    found = given_registration(wrong, reference=still, moving=moving, region=LIVER, settings=SETTINGS, by="B")
+    assert found.status is RegistrationStatus.WARNING
+    assert "given by B, accepted although" in found.message
+    assert found.reference_to_series_lps_mm[2][3] == 60.0
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        (np.diag([1.1, 1.0, 1.0, 1.0]), "not rigid"),
+        (np.diag([-1.0, 1.0, 1.0, 1.0]), "mirrors"),
+        (np.eye(3), "4×4"),
+        (np.full((4, 4), np.nan), "finite"),
+        (np.eye(4) + np.eye(4, k=-3), "0, 0, 0, 1"),
+    ],
+    ids=["scaled", "mirrored", "3×3", "nan", "projective"],
+)
+def test_what_is_no_rigid_transform_is_refused(still, matrix, words):
+    with pytest.raises(ValueError, match=words):
+        given_registration(matrix, reference=still, moving=still, region=LIVER, settings=SETTINGS, by="A")
+
+
+def test_a_given_transform_needs_a_giver_and_a_region(still):
+    common = {"reference": still, "moving": still, "settings": SETTINGS}
+    with pytest.raises(ValueError, match="by is empty"):
+        given_registration(np.eye(4), region=LIVER, by=" ", **common)
+    with pytest.raises(ValueError, match="region is empty"):
+        given_registration(np.eye(4), region=np.zeros_like(LIVER), by="A", **common)
+    with pytest.raises(ValueError, match="region has shape"):
+        given_registration(np.eye(4), region=LIVER[1:], by="A", **common)
+
+
+def test_an_empty_region_fails_with_its_sentence(still):
+    found = register(reference=still, moving=replace(still), region=np.zeros_like(LIVER), settings=SETTINGS)
+    assert found.status is RegistrationStatus.FAILED
+    assert "too few voxels" in found.message

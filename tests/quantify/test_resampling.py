@@ -103,3 +103,47 @@ def test_voxels_not_asked_for_are_nan_and_the_others_the_same(grid):
     every = sampler(source=source, target=target).sample(values)
     assert np.isnan(some[~where]).all()
     assert (some[where] == every[where]).all()
+
+
+def test_a_displacement_is_added_before_the_transform(grid):
+    source, target = grid((10, 16, 16)), moved(grid((4, 6, 6)), (12.0, 12.0, 10.0))
+    transform = np.eye(4)
+    transform[:2, :2] = [[0.0, -1.0], [1.0, 0.0]]
+    transform[:3, 3] = (40.0, 1.5, 2.0)
+    rng = np.random.default_rng(5)
+    u = rng.uniform(-3, 3, (3, *target.shape)).astype(np.float32)
+    sampled = sampler(source=source, target=target, target_to_source_lps_mm=transform, displacement_mm=u).sample(
+        linear(positions(source))
+    )
+    points = (positions(target) + u).reshape(3, -1)
+    there = (transform[:3, :3] @ points + transform[:3, 3:]).reshape(3, *target.shape)
+    assert sampled == pytest.approx(linear(there), abs=1e-3)
+
+
+def test_no_displacement_is_the_same_as_none_bit_for_bit(grid):
+    source, target = grid((6, 8, 8)), moved(grid((4, 5, 5)), (2.0, 1.0, 3.0))
+    values = np.random.default_rng(3).normal(size=source.shape).astype(np.float32)
+    none = sampler(source=source, target=target).sample(values)
+    zero = sampler(source=source, target=target, displacement_mm=np.zeros((3, 4, 5, 5), np.float32)).sample(values)
+    assert (none == zero).all()
+
+
+def test_a_displacement_may_be_sampled_at_chosen_voxels(grid):
+    source = grid((6, 8, 8))
+    u = np.random.default_rng(4).uniform(-2, 2, (3, 6, 8, 8)).astype(np.float32)
+    where = np.random.default_rng(5).random(source.shape) < 0.3
+    values = np.random.default_rng(6).normal(size=source.shape).astype(np.float32)
+    some = sampler(source=source, target=source, where=where, displacement_mm=u).sample(values)
+    every = sampler(source=source, target=source, displacement_mm=u).sample(values)
+    assert (some[where & np.isfinite(every)] == every[where & np.isfinite(every)]).all()
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [(np.zeros((3, 6, 8, 7)), "shape"), (np.full((3, 6, 8, 8), np.nan), "finite")],
+    ids=["shape", "nan"],
+)
+def test_an_unusable_displacement_is_refused(grid, field, words):
+    source = grid((6, 8, 8))
+    with pytest.raises(ValueError, match=words):
+        sampler(source=source, target=source, displacement_mm=field.astype(np.float32))

@@ -1,0 +1,207 @@
+"""What a treatment can ask of the quantification beside its series in order: each through the engine, from DICOM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from console.demo.phantom_headers import Flavour
+from dicom_listener.events import Kind
+from quantify.findings import FractionStatus
+
+from .test_engine import Feeder, bits, coarse, doses, fed, roles, write_phantom
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory):
+    return write_phantom(tmp_path_factory.mktemp("quantifier") / "p", coarse(Flavour.PHILIPS_ENHANCED))
+
+
+@pytest.fixture(scope="module")
+def whole(phantom):
+    return fed(phantom).results()
+
+
+def key_of(feeder: Feeder, ending: str) -> str:
+    return next(s.key for s in feeder.engine.snapshot().series if s.description.endswith(ending))
+
+
+def altered(folder: Path, to: Path, change) -> Path:
+    """A copy of a series with every file changed."""
+    to.mkdir(parents=True)
+    for path in sorted(folder.rglob("*.dcm")):
+        dataset = pydicom.dcmread(path)
+        change(dataset)
+        dataset.save_as(to / path.name)
+    return to
+
+
+def test_every_derived_number_has_an_interval_that_holds_it(whole):
+    last = whole["RHA F3"]
+    for name, own in last.volumes.items():
+        assert {"dose_mean_gy", "activity_mbq", "gain_gy", "d70_gy", "cv", "dose_normalised_gy"} <= set(own.intervals)
+        for quantity, interval in own.intervals.items():
+            assert interval.low_95 <= interval.value <= interval.high_95, (name, quantity)
+        assert own.intervals["dose_mean_gy"].u == pytest.approx(own.dose_mean_u_gy, rel=0.03)
+        assert sum(term.share_of_variance_pct for term in own.budget) == pytest.approx(100.0)
+        assert own.dvh is not None
+    low, high = last.recovery_interval
+    assert low < last.recovery_ratio < high
+
+
+def test_the_gains_of_all_fractions_add_up_to_the_dose(whole):
+    for name in whole["RHA F3"].volumes:
+        gains = [result.volumes[name].gain_gy for result in whole.values()]
+        assert sum(gains) == pytest.approx(whole["RHA F3"].volumes[name].dose_mean_gy)
+
+
+def test_normalised_doses_are_those_of_a_liver_that_holds_what_was_injected(whole):
+    last = whole["RHA F3"]
+    for own in last.volumes.values():
+        assert own.dose_normalised_gy * last.recovery_ratio == pytest.approx(own.dose_mean_gy)
+
+
+def test_the_next_fraction_is_projected_from_the_first_on(whole):
+    first, second, third = whole.values()
+    assert first.projection["Tumour 1"].method == "proportional"
+    # Tumour 1 saturates, which no first two points can tell; the others take up in proportion.
+    for name in ("Tumour 2", "Healthy liver"):
+        own = second.projection[name]
+        assert own.low_95_gy < third.volumes[name].dose_mean_gy < own.high_95_gy
+    assert third.projection == {}, "nothing more is planned at this position"
+
+
+def test_activity_left_falls_as_the_limit_comes_nearer(whole):
+    left = [result.activity_left["Healthy liver"].mbq for result in whole.values()]
+    assert left[0] > left[-1] >= 0
+
+
+def test_an_operators_registration_is_used_and_named_until_it_is_taken_back(phantom, whole):
+    feeder = fed(phantom)
+    feeder.advance()
+    key = key_of(feeder, "RHA F2")
+    found = np.array(whole["RHA F2"].registration.reference_to_series_lps_mm)
+    shifted = found.copy()
+    shifted[2, 3] += 12.0
+    feeder.event(Kind.REGISTRATION_GIVEN, series_key=key, reference_to_series_lps_mm=shifted.tolist(), name="Dr A")
+    moved = feeder.results()["RHA F2"]
+    assert moved.registration.given_by == "Dr A"
+    assert "registration given by Dr A" in moved.notes
+    np.testing.assert_allclose(moved.registration.reference_to_series_lps_mm, shifted)
+    assert doses(moved) != doses(whole["RHA F2"])
+    feeder.event(Kind.REGISTRATION_GIVEN, series_key=key, reference_to_series_lps_mm=[], name="Dr A")
+    assert bits(feeder.results()) == bits(whole)
+
+
+def test_a_new_baseline_counts_only_what_comes_on_top_of_it(phantom, whole):
+    """The second series declared a baseline: the third shows what was gained since, and nothing else."""
+    feeder = fed(phantom)
+    feeder.event(Kind.INJECTION_RECORDED, position="RHA", fraction=1, cancelled=True)
+    feeder.event(Kind.INJECTION_RECORDED, position="RHA", fraction=2, cancelled=True)
+    feeder.advance()
+    before = feeder.results()["RHA F3"]
+    feeder.event(Kind.SERIES_ASSIGNED, series_key=key_of(feeder, "RHA F2"), role="baseline", position="RHA")
+    feeder.event(Kind.SERIES_ASSIGNED, series_key=key_of(feeder, "RHA F1"), role="ignore")
+    after = feeder.results()["RHA F3"]
+    assert "baseline" in roles(feeder)
+    for name, own in after.volumes.items():
+        expected = before.volumes[name].dose_mean_gy - whole["RHA F2"].volumes[name].dose_mean_gy
+        assert own.dose_mean_gy == pytest.approx(expected, abs=1.0), name
+    assert any("new baseline" in note for note in after.notes)
+    assert "new baseline" in feeder.engine.snapshot().methods
+
+
+def test_a_series_with_fewer_echoes_is_held_against_the_same_echoes_of_the_reference(tmp_path):
+    phantom = write_phantom(tmp_path / "c", coarse(Flavour.SIEMENS_CLASSIC))
+    complete = fed(phantom).results()
+    second = next(folder for folder in phantom.series_folders if "F2" in folder.name or "f2" in folder.name)
+    last_echo = max(float(pydicom.dcmread(p, stop_before_pixels=True).EchoTime) for p in second.rglob("*.dcm"))
+    for path in second.rglob("*.dcm"):
+        if float(pydicom.dcmread(path, stop_before_pixels=True).EchoTime) == last_echo:
+            path.unlink()
+    feeder = Feeder()
+    feeder.plan(phantom.plan_path, quantification={"minimum_common_echoes": 4})
+    for folder in phantom.series_folders:
+        feeder.send(folder)
+    feeder.engine.end()
+    result = feeder.results()["RHA F2"]
+    assert result.error is None
+    assert "fitted on the 4 echoes that it has in common with the reference" in result.notes
+    for name, dose in doses(result).items():
+        assert dose == pytest.approx(doses(complete["RHA F2"])[name], rel=0.1, abs=3.0)
+
+
+def test_structures_of_another_frame_of_reference_come_over_with_their_anatomy(phantom, whole, tmp_path):
+    """The anatomy was acquired on another day's frame: shifted coordinates, another identifier."""
+    frame, shift = generate_uid(), np.array([7.0, -5.0, 9.0])
+
+    def elsewhere(dataset):
+        for element in dataset.iterall():
+            if element.keyword in ("FrameOfReferenceUID", "ReferencedFrameOfReferenceUID"):
+                element.value = frame
+            elif element.keyword == "ImagePositionPatient":
+                element.value = [float(v) + s for v, s in zip(element.value, shift, strict=True)]
+            elif element.keyword == "ContourData":
+                moved = np.array(element.value, dtype=float).reshape(-1, 3) + shift
+                element.value = [f"{v:.4f}" for v in moved.ravel()]
+
+    feeder = Feeder()
+    feeder.plan(phantom.plan_path)
+    for number, folder in enumerate(phantom.series_folders):
+        modality = pydicom.dcmread(next(iter(folder.rglob("*.dcm"))), stop_before_pixels=True)
+        other = "RTSTRUCT" in str(modality.Modality) or "T1" in str(modality.get("SeriesDescription", ""))
+        feeder.send(altered(folder, tmp_path / str(number), elsewhere) if other else folder)
+    results = feeder.results()
+    snapshot = feeder.engine.snapshot()
+    assert any("brought over by registration" in fault for fault in snapshot.structure_faults)
+    assert list(results) == list(whole)
+    for name, dose in doses(results["RHA F3"]).items():
+        assert dose == pytest.approx(doses(whole["RHA F3"])[name], rel=0.1), name
+
+
+def test_a_repeated_reference_measures_the_scatter_between_series(phantom, whole, tmp_path):
+    reference = phantom.series_folders[2]
+
+    def earlier(dataset):
+        dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["earlier"])
+        dataset.SOPInstanceUID = generate_uid(entropy_srcs=["earlier", dataset.SOPInstanceUID])
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        for element in dataset.iterall():
+            if element.keyword in ("AcquisitionDateTime", "FrameAcquisitionDateTime", "FrameReferenceDateTime"):
+                hour = int(str(element.value)[8:10]) - 1
+                element.value = f"{str(element.value)[:8]}{hour:02d}{str(element.value)[10:]}"
+            elif element.keyword in ("AcquisitionTime", "SeriesTime", "ContentTime"):
+                element.value = f"{int(str(element.value)[:2]) - 1:02d}{str(element.value)[2:]}"
+
+    feeder = Feeder()
+    feeder.plan(phantom.plan_path)
+    feeder.send(altered(reference, tmp_path / "earlier", earlier))
+    for folder in phantom.series_folders:
+        feeder.send(folder)
+    results = feeder.results()
+    assert "repeatability" in roles(feeder)
+    assert "measured from a repeated reference" in feeder.engine.snapshot().methods
+    assert doses(results["RHA F3"]) == doses(whole["RHA F3"]), "it changes no dose"
+    # The very same signal twice: no scatter but the relative one, so less than the working value gives.
+    assert results["RHA F1"].volumes["Liver"].u_repeat_gy < whole["RHA F1"].volumes["Liver"].u_repeat_gy
+    assert results["RHA F1"].status == FractionStatus.OK
+
+
+def test_the_methods_text_names_what_ran(phantom, whole):
+    feeder = fed(phantom)
+    feeder.advance()
+    text = feeder.engine.snapshot().methods
+    for words in (
+        "5 echoes",
+        "nonlinear",
+        "15.87 mJ/MBq",
+        "1.06 g/mL",
+        "mutual information",
+        "218",
+        "2000 seeded samples",
+    ):
+        assert words in text, words
