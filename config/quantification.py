@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from config.base import Table, settings_in
 from config.quantification_tables import RegistrationSettings, StatisticsSettings, TrendSettings, UncertaintySettings
 
@@ -54,6 +56,11 @@ class QuantificationSettings(Table):
         "fat_model",
         "Model the beating of fat with the six peaks of liver fat, its share taken from the reference.",
         source="Hamilton 2011, NMR Biomed; off: the matched reference removes most of it",
+    )
+    field_gradient_correction: bool = _setting(
+        "field_gradient_correction",
+        "Take the dephasing by a macroscopic field gradient off the decay, where the series has phase images.",
+        source="off: not every protocol stores phase; Fernández-Seara and Wehrli 2000, Magn Reson Med",
     )
     minimum_common_echoes: int = _setting(
         "minimum_common_echoes",
@@ -147,3 +154,10 @@ class QuantificationSettings(Table):
     statistics: StatisticsSettings = StatisticsSettings()
     trend: TrendSettings = TrendSettings()
     uncertainty: UncertaintySettings = UncertaintySettings()
+
+    @model_validator(mode="after")
+    def _no_prior_for_arlo(self) -> QuantificationSettings:
+        # A plan overrides only some keys; the pair is judged where both are known (merged with the site's).
+        if {"fit", "s0"} <= self.model_fields_set and self.fit == "arlo" and self.s0 == "blended":
+            raise ValueError('s0 is "blended" but fit is "arlo", which has no S0 to blend; expected fit "nonlinear".')
+        return self

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from config.base import Table, settings_in
 
@@ -109,7 +109,7 @@ class TrendSettings(Table):
 class StatisticsSettings(Table):
     """[quantification.statistics]: what is told of a volume beside its mean dose."""
 
-    v_x_gy: tuple[float, ...] = _statistics(
+    v_x_gy: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = _statistics(
         "v_x_Gy",
         "Doses whose V_x, the share of a volume that receives at least so much, is told.",
         unit="Gy",

@@ -26,6 +26,7 @@ def find_alarms(
     bindings: Sequence[Binding],
     quarantined: Sequence[Event],
     structure_faults: Sequence[str],
+    fault: str = "",
     since: datetime,
 ) -> tuple[Alarm, ...]:
     """Every alarm that the treatment as known gives cause for; high priority first, then in order of time.
@@ -37,6 +38,8 @@ def find_alarms(
     found += [alarm for result in results for alarm in _of_result(result, plan, settings, since)]
     found += _of_series(series, bindings)
     found += [_alarm(Priority.MEDIUM, "structures", fault, since, detail=fault) for fault in structure_faults]
+    if fault:
+        found.append(_alarm(Priority.HIGH, "not_quantified", fault, since))
     order = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
     unique = {alarm.id: alarm for alarm in found}
     return tuple(sorted(unique.values(), key=lambda a: (order[a.priority], a.raised_at, a.id)))

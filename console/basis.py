@@ -12,6 +12,7 @@ from config.settings import QuantificationSettings
 from console.structures import TreatmentVolumes
 from dicom_listener.images import StructureSet
 from quantify.fat import fat_modulation, fit_fat_fraction
+from quantify.field_gradient import gradient_modulation
 from quantify.holmium import FittedSeries, fit_series, reference_reasons, relaxivity_per_s_per_mg_ml
 from quantify.imaged import Physics, VolumeOfInterest
 from quantify.isotope import Isotope
@@ -83,22 +84,34 @@ class Basis:
 
 def fit_reference(series: EchoSeries, settings: QuantificationSettings) -> ReferenceFit:
     """Fit the reference, at the weights of later fractions too while there is time: before the first of them comes."""
-    fitted = fit_series(series, settings)
-    if settings.fat_model == "off":
-        matched = matched_reference(fitted.series, fitted.fit, method=settings.fit)
-        return ReferenceFit(fitted=fitted, matched=matched)
-    fat, _ = fit_fat_fraction(series, sigma=fitted.fit.sigma)
-    modulation = fat_modulation(fat, series.echo_times_s, series.field_strength_t)
+    modulation, fat = dephasing(series, settings), None
+    if settings.fat_model == "six_peak":
+        fat, _ = fit_fat_fraction(series)
+        modulation = times(modulation, fat_modulation(fat, series.echo_times_s, series.field_strength_t))
     fitted = fit_series(series, settings, modulation=modulation)
     matched = matched_reference(fitted.series, fitted.fit, method=settings.fit, modulation=modulation)
     return ReferenceFit(fitted=fitted, matched=matched, fat_fraction=fat)
+
+
+def dephasing(series: EchoSeries, settings: QuantificationSettings) -> Array | None:
+    """What a macroscopic field gradient does to the signal; None where it is not asked for or there is no phase."""
+    if not settings.field_gradient_correction or series.phase_rad is None:
+        return None
+    return gradient_modulation(series.phase_rad, series.echo_times_s, series.grid, magnitude=series.signal)
+
+
+def times(first: Array | None, second: Array | None) -> Array | None:
+    """Two known factors on the signal together; None is 1."""
+    if first is None or second is None:
+        return first if second is None else second
+    return first * second
 
 
 def with_reference_mode(
     fit: ReferenceFit, volumes: tuple[Volume, ...], settings: QuantificationSettings
 ) -> ReferenceFit:
     """The baseline as the settings want it: of every voxel, or the mean of its volume or of the liver."""
-    if settings.reference_mode == "voxelwise" or not volumes:
+    if settings.reference_mode == "voxelwise":
         return fit
     reasons = reference_reasons(fit.fitted, settings)
     matched = with_mode(fit.matched, settings.reference_mode, volumes=volumes, reasons=reasons)

@@ -189,10 +189,18 @@ class Engine:
     def _is_news(self, states: Sequence[SeriesState]) -> bool:
         """Whether anything has changed that a result or an alarm could depend on; a series that arrives has not."""
         settled = tuple((s.key, s.status, s.revision, s.reason) for s in states if s.status != SeriesStatus.ARRIVING)
-        basis = (settled, len(self._structure_sets), self._ended)
+        basis = (settled, self._phases(states), len(self._structure_sets), self._ended)
         same = basis == self._computed_from[0] and self._treatment is self._computed_from[1]
         self._computed_from = (basis, self._treatment)
         return not same
+
+    def _phases(self, states: Sequence[SeriesState]) -> tuple[bool, ...]:
+        """Which complete series have phase images, if results depend on them: they may come late."""
+        settings = self._treatment.quantification
+        if settings is None or not settings.field_gradient_correction:
+            return ()
+        complete = [s for s in states if s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None]
+        return tuple(self._voxels(s).phase_rad is not None for s in complete)
 
     def _voxels(self, state: SeriesState) -> EchoSeries:
         series = self._assembly.assembled(state.key).series
@@ -216,6 +224,7 @@ class Engine:
             bindings=self._bindings(states),
             quarantined=self._treatment.quarantined,
             structure_faults=self._outcome.volumes.faults if self._structure_sets else (),
+            fault=self._outcome.fault,
             since=reference.acquired_at if reference is not None else self._created_at,
         )
         return self._alarms

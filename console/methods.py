@@ -38,6 +38,7 @@ def treatment_methods(basis: Basis, fractions: Sequence[ImagedFraction], given: 
             ),
             methods.s0_sentence(settings),
             methods.fat_sentence(settings, field_strength_t=fit.series.field_strength_t or plan.calibration.field_t),
+            methods.gradient_sentence(settings),
             methods.reliability_sentence(settings),
             methods.reference_sentence(
                 settings.reference_mode,

@@ -18,7 +18,7 @@ from console.methods import treatment_methods
 from console.series_maps import SeriesMaps, series_maps
 from console.snapshot import Anatomy, Binding
 from console.structures import TreatmentVolumes, brought_over, treatment_volumes
-from console.treatment import Treatment, injections, isotope_of
+from console.treatment import Treatment, after_contrast, injections, isotope_of
 from dicom_listener.images import SeriesState, SeriesStatus, StructureSet
 from quantify.echoes import common_echoes, with_echoes
 from quantify.findings import FractionResult, Injection, RegistrationStatus
@@ -44,6 +44,8 @@ class Outcome:
     volumes: TreatmentVolumes = field(default_factory=TreatmentVolumes)
     results: tuple[FractionResult, ...] = ()
     methods: str = ""
+    fault: str = ""
+    """Why nothing can be computed with these settings and this reference, as a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,11 @@ class Quantifier:
         reference_key = next((b.series_key for b in bindings if b.role == "reference"), None)
         if reference_key is None or plan is None or settings is None:
             return Outcome()
-        basis = self._basis(bound.by_key[reference_key], plan, settings, structures, bound)
+        try:
+            basis = self._basis(bound.by_key[reference_key], plan, settings, structures, bound)
+        except ValueError as error:
+            # Settings that the reference cannot be fitted with (ARLO and uneven echoes), or that need volumes.
+            return Outcome(fault=f"The reference cannot be quantified: {error}")
         anatomy = self._anatomy_on(basis, bound)
         fractions = [
             self._imaged(injection, basis, bound, treatment)
@@ -144,7 +150,7 @@ class Quantifier:
         grid = reference.fitted.series.grid
         drawn_on = _drawn_on(structures, bound)
         identity: Identity = (
-            (state.key, state.revision, settings_sha256(settings), plan.sha256),
+            (self._identity(state, settings), settings_sha256(settings), plan.sha256),
             structures.sop_instance_uid if structures is not None else "",
             (drawn_on.key, drawn_on.revision) if drawn_on is not None else (),
         )
@@ -177,7 +183,7 @@ class Quantifier:
         self, state: SeriesState, settings: QuantificationSettings, echoes: tuple[int, ...] | None
     ) -> ReferenceFit:
         """The fit of the reference, or of some of its echoes."""
-        identity: Identity = (state.key, state.revision, settings_sha256(settings), echoes)
+        identity: Identity = (self._identity(state, settings), settings_sha256(settings), echoes)
         if identity not in self._references:
             self._announce("fitting R2* of the reference")
             series = self._voxels(state)
@@ -185,6 +191,12 @@ class Quantifier:
                 series if echoes is None else with_echoes(series, echoes), settings
             )
         return self._references[identity]
+
+    def _identity(self, state: SeriesState, settings: QuantificationSettings) -> Identity:
+        """What of a series results depend on. Phase images may come after the magnitude has been used."""
+        if not settings.field_gradient_correction:
+            return state.key, state.revision
+        return state.key, state.revision, self._voxels(state).phase_rad is not None
 
     def _brought_over(
         self, structures: StructureSet, drawn_on: SeriesState, reference: ReferenceFit, settings: QuantificationSettings
@@ -239,7 +251,9 @@ class Quantifier:
         if any(b.role == "superseded" for b in own):
             provisional.append("two series in this fraction's window; the last is used")
         error = None
-        if maps.holmium is None:
+        if maps.fault:
+            error = f"its series cannot be quantified: {maps.fault}"
+        elif maps.holmium is None:
             error = f"registration to the reference failed: {maps.registration.message}"
         baseline, fault = self._new_baseline(injection.position, basis, bound, treatment)
         if fault:
@@ -252,7 +266,7 @@ class Quantifier:
             shares=maps.shares,
             imaged_grid=maps.imaged_grid,
             error=error,
-            registration=maps.registration,
+            registration=None if maps.fault else maps.registration,
             series_instance_uid=state.series_instance_uids[0],
             acquired_at=state.acquired_at,
             provisional_reasons=tuple(provisional),
@@ -272,18 +286,23 @@ class Quantifier:
             return None, ""
         maps = self._series_maps(taken[-1], basis, bound, treatment)
         if maps.holmium is None:
-            return None, f"the new baseline of {position} could not be registered: {maps.registration.message}"
+            return None, f"the new baseline of {position} cannot be used: {maps.fault or maps.registration.message}"
         return maps.holmium, ""
 
     def _series_maps(self, state: SeriesState, basis: Basis, bound: Bound, treatment: Treatment) -> SeriesMaps:
         """Registration, R2* and holmium of a series on the reference grid."""
         given = treatment.registrations.get(state.key)
-        key: Identity = (state.key, state.revision, given, *basis.identity[:3])
+        contrast = after_contrast(treatment, state)
+        identity = self._identity(state, basis.settings)
+        key: Identity = (identity, given, contrast, *basis.identity[:3])
         if key not in self._maps:
             name = state.description or state.protocol
             self._announce(f"fitting R2* of {name} and registering it to the reference")
-            series, reference = self._on_common_echoes(self._voxels(state), basis, bound)
-            self._maps[key] = series_maps(series, basis, reference, given=given)
+            try:
+                series, reference = self._on_common_echoes(self._voxels(state), basis, bound)
+                self._maps[key] = series_maps(series, basis, reference, given=given, contrast=contrast)
+            except ValueError as error:
+                self._maps[key] = SeriesMaps(fault=str(error))
         return self._maps[key]
 
     def _on_common_echoes(self, series: EchoSeries, basis: Basis, bound: Bound) -> tuple[EchoSeries, ReferenceFit]:
@@ -324,6 +343,8 @@ def _notes(injection: Injection, maps: SeriesMaps, basis: Basis, *, moved: bool,
     notes = []
     if maps.registration.given_by is not None:
         notes.append(f"registration given by {maps.registration.given_by or 'an operator'}")
+    if basis.settings.field_gradient_correction and not maps.has_phase:
+        notes.append("no phase images: the field gradient could not be corrected")
     if maps.n_echoes is not None and maps.n_echoes < len(basis.series.echo_times_s):
         notes.append(f"fitted on the {maps.n_echoes} echoes that it has in common with the reference")
     if renewed:

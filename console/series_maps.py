@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from console.basis import Basis, ReferenceFit
+from console.basis import Basis, ReferenceFit, dephasing, times
 from console.structures import disjoint_occupancies
 from console.treatment import Transform
 from quantify.fat import fat_modulation
@@ -19,18 +19,22 @@ from quantify.partial_volume import Shares
 from quantify.registration import given_registration, register
 from quantify.resampling import sampler
 
+_NOT_REGISTERED = Registration(status=RegistrationStatus.FAILED)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeriesMaps:
-    """What one series gives on the reference grid; no maps where the registration failed."""
+    """What one series gives on the reference grid; no maps where the registration failed or there is a ``fault``."""
 
-    registration: Registration
+    registration: Registration = _NOT_REGISTERED
+    fault: str = ""
     r2star: ParametricMap | None = None
     holmium: ParametricMap | None = None
     shares: Shares = field(default_factory=dict)
     imaged_grid: Grid | None = None
     s0_weight: Array | None = None
     n_echoes: int | None = None
+    has_phase: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +47,12 @@ class _Placed:
 
 
 def series_maps(
-    series: EchoSeries, basis: Basis, reference: ReferenceFit, *, given: tuple[Transform, str] | None = None
+    series: EchoSeries,
+    basis: Basis,
+    reference: ReferenceFit,
+    *,
+    given: tuple[Transform, str] | None = None,
+    contrast: bool = False,
 ) -> SeriesMaps:
     """Register, fit and subtract.
 
@@ -53,21 +62,23 @@ def series_maps(
         With the same echoes (`quantify.echoes.common_echoes`).
     given
         The operator's transform and name, if the registration was made by hand.
+    contrast
+        Gadolinium was given before this series: S0 is no longer the reference's, and is not blended.
     """
     settings = basis.settings
     if reference.fat_fraction is None:
         # Neither needs the other, and both leave Python's lock for most of their time: the dose comes a third sooner.
         with ThreadPoolExecutor(max_workers=1) as other:
             placing = other.submit(_placed, series, basis, given)
-            fitted = fit_series(series, settings)
+            fitted = fit_series(series, settings, modulation=dephasing(series, settings))
             placed = placing.result()
     else:
         placed = _placed(series, basis, given)
         fat = _fat_of(series, reference.fat_fraction, basis.series.grid, placed.registration)
-        fitted = fit_series(series, settings, modulation=fat)
+        fitted = fit_series(series, settings, modulation=times(dephasing(series, settings), fat))
     if placed.registration.status == RegistrationStatus.FAILED:
         return SeriesMaps(registration=placed.registration)
-    if settings.s0 == "blended":
+    if settings.s0 == "blended" and not contrast:
         fitted = refit_with_s0(fitted, reference=reference.fitted, registration=placed.registration, settings=settings)
     return _on_reference(fitted, placed, basis, reference)
 
@@ -84,7 +95,10 @@ def _placed(series: EchoSeries, basis: Basis, given: tuple[Transform, str] | Non
         )
     lies = registered_grid(series.grid, basis.series.grid, registration)
     wanted = basis.volumes.all and registration.status != RegistrationStatus.FAILED
-    occupancies = disjoint_occupancies(basis.structures, basis.plan, lies) if wanted else None
+    # Voxels that were bent have no grid in the reference's space: the volumes are looked up where they came to lie.
+    bent = registration.displacement_mm is not None
+    where = basis.series.grid if bent else lies
+    occupancies = disjoint_occupancies(basis.structures, basis.plan, where) if wanted else None
     return _Placed(registration=registration, grid=lies, occupancies=occupancies)
 
 
@@ -116,7 +130,8 @@ def _on_reference(fitted: FittedSeries, placed: _Placed, basis: Basis, reference
         r2star=r2star,
         holmium=holmium,
         shares=aligned.shares,
-        imaged_grid=placed.grid,
+        imaged_grid=None if placed.registration.displacement_mm is not None else placed.grid,
         s0_weight=aligned.s0_weight,
         n_echoes=len(fitted.series.echo_times_s),
+        has_phase=fitted.series.phase_rad is not None,
     )

@@ -44,6 +44,8 @@ class Treatment:
     assignments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     registrations: Mapping[str, tuple[Transform, str]] = field(default_factory=dict)
     """By series key: the operator's transform from the reference to the series, and who gave it."""
+    contrast_at: datetime | None = None
+    """When gadolinium was first given."""
     clock_offset_s: float = 0.0
     acknowledged: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
     raised: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -88,6 +90,9 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return replace(treatment, registrations=given)
         case Kind.CLOCK_OFFSET_CONFIRMED:
             return replace(treatment, clock_offset_s=float(payload["seconds"]))
+        case Kind.NOTE if payload.get("label") == "contrast":
+            said_at = datetime.fromisoformat(payload["time"]) if payload.get("time") else event.utc
+            return replace(treatment, contrast_at=min(said_at, treatment.contrast_at or said_at))
         case Kind.ALARM_RAISED:
             alarm = payload["alarm"]
             return replace(treatment, raised={**treatment.raised, alarm["id"]: alarm})
@@ -98,6 +103,13 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return replace(treatment, quarantined=(*treatment.quarantined, event))
         case _:
             return treatment
+
+
+def after_contrast(treatment: Treatment, state: SeriesState) -> bool:
+    """Whether a series was acquired after gadolinium: its signal at TE = 0 is not the reference's."""
+    if treatment.contrast_at is None or state.acquired_at is None:
+        return False
+    return state.acquired_at - timedelta(seconds=treatment.clock_offset_s) >= treatment.contrast_at
 
 
 def isotope_of(settings: QuantificationSettings) -> Isotope:

@@ -63,7 +63,7 @@ class Kind(StrEnum):
     SNAPSHOT_TAKEN = "snapshot_taken"
     """name"""
     NOTE = "note"
-    """text, and label for the one-tap events (stasis, reflux, spasm, dislocation, contrast)"""
+    """text, and label for the one-tap events (stasis, reflux, spasm, dislocation, contrast), time (else the event's)"""
 
 
 @dataclass(frozen=True, kw_only=True)

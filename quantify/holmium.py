@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,7 +196,8 @@ def align(
 ) -> AlignedSeries:
     """Bring a fraction's fit to the reference grid through its registration.
 
-    `occupancies` of disjoint volumes on the fraction's own `registered_grid` tell which share of each voxel's signal
+    `occupancies` of disjoint volumes on the fraction's own `registered_grid` (of a bent series: on the reference's)
+    tell which share of each voxel's signal
     is whose; brought through the same interpolation as R2*, they hold for what the interpolation smears too.
     """
     where = np.isfinite(reference.fit.r2star_per_s)
@@ -205,22 +206,11 @@ def align(
         target=reference.series.grid,
         target_to_source_lps_mm=np.array(registration.reference_to_series_lps_mm),
         where=where,
+        displacement_mm=registration.displacement_mm,
     )
     fit = fitted.fit
     nan = np.float32(np.nan)
-    shares = (
-        signal_shares(
-            s0=fit.s0,
-            r2star_per_s=fit.r2star_per_s,
-            echo_times_s=fitted.series.echo_times_s,
-            usable=fitted.usable,
-            volumes=occupancies,
-            grid=fitted.series.grid,
-        )
-        if occupancies
-        else {}
-    )
-    return AlignedSeries(
+    aligned = AlignedSeries(
         r2star_per_s=sample.sample(np.where(fitted.usable, fit.r2star_per_s, nan)),
         standard_error_per_s=sample.sample_standard_error(np.where(fitted.usable, fit.standard_error_per_s, nan)),
         s0=sample.sample(np.where(fitted.usable, fit.s0, nan)),
@@ -233,8 +223,29 @@ def align(
         poor_fit=sample.sample(fitted.poor.astype(np.float32)),
         sigma=fit.sigma,
         echo_times_s=fitted.series.echo_times_s,
-        shares={name: np.nan_to_num(sample.sample(share)) for name, share in shares.items()},
     )
+    if not occupancies:
+        return aligned
+    if registration.displacement_mm is not None:
+        # A bent series: the shares of what was sampled, without those of the interpolation itself.
+        shares = signal_shares(
+            s0=aligned.s0,
+            r2star_per_s=aligned.r2star_per_s,
+            echo_times_s=fitted.series.echo_times_s,
+            usable=np.isfinite(aligned.r2star_per_s),
+            volumes=occupancies,
+            grid=reference.series.grid,
+        )
+        return replace(aligned, shares=shares)
+    shares = signal_shares(
+        s0=fit.s0,
+        r2star_per_s=fit.r2star_per_s,
+        echo_times_s=fitted.series.echo_times_s,
+        usable=fitted.usable,
+        volumes=occupancies,
+        grid=fitted.series.grid,
+    )
+    return replace(aligned, shares={name: np.nan_to_num(sample.sample(share)) for name, share in shares.items()})
 
 
 def _sampled_error(sample: Sampler, usable: NDArray[np.bool_], error: Array | None) -> Array | None:

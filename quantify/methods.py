@@ -85,6 +85,16 @@ def fat_sentence(settings: QuantificationSettings, *, field_strength_t: float) -
     return "Fat was not modelled; what the reference shares of its beating is removed with the reference."
 
 
+def gradient_sentence(settings: QuantificationSettings) -> str:
+    """Whether dephasing by a macroscopic field gradient was corrected; nothing is said where it was not asked for."""
+    if not settings.field_gradient_correction:
+        return ""
+    return (
+        "Dephasing by a macroscopic field gradient, estimated from the phase images, was taken off the decay as the "
+        "sinc of a rectangular voxel, where phase images were received (Fernández-Seara and Wehrli 2000)."
+    )
+
+
 def reliability_sentence(settings: QuantificationSettings) -> str:
     """Which voxels and volumes were not evaluated."""
     return (

@@ -9,6 +9,7 @@ import SimpleITK as sitk  # noqa: N813 - the library's own short name
 from numpy.typing import NDArray
 
 from config.settings import RegistrationSettings
+from quantify.anatomy import move_contours, register_anatomy
 from quantify.deformation import deformation
 from quantify.findings import Registration, RegistrationStatus
 from quantify.model import EchoSeries, FloatArray
@@ -34,6 +35,8 @@ from quantify.rigid_search import (
     search,
 )
 from quantify.signal_at_zero import signal_at_zero
+
+__all__ = ["given_registration", "move_contours", "register", "register_anatomy"]
 
 _LEAST_GAIN = 2e-4
 """Similarity that a motion must gain: noise alone changes it by less than 1e-4, half a millimetre by 2e-4 and more."""
@@ -251,7 +254,7 @@ def _is_settled(found: Registration, settings: RegistrationSettings) -> bool:
 def _at_zero(series: EchoSeries) -> EchoSeries:
     """The series with its signal at the echo time 0 as the only echo, from the first three."""
     values = signal_at_zero(series.signal[:_ECHOES], series.echo_times_s[:_ECHOES])
-    return replace(series, signal=values[None], echo_times_s=(0.0,))
+    return replace(series, signal=values[None], echo_times_s=(0.0,), phase_rad=None)
 
 
 def _rigid(matrix_lps_mm: FloatArray) -> FloatArray:

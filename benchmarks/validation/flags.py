@@ -124,6 +124,10 @@ def expected_both(sigma_pct: float, effect_pct: float) -> float:
     return below + (1.0 - _normal((limit - effect_pct) / spread) if effect_pct == 0.0 else 0.0)
 
 
+def _signed(effect_pct: float) -> str:
+    return f"−{abs(effect_pct):.0f} %"
+
+
 def _normal(z: float) -> float:
     return 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
 
@@ -136,7 +140,7 @@ def markdown(figures: Figures) -> str:
     for effect in EFFECTS_PCT:
         for rule, key in (("bare", "bare"), ("rule + interval", "both")):
             by_sigma = {c["sigma_pct"]: c for c in cells if c["effect_pct"] == effect}
-            name = "linear (false flags)" if effect == 0 else f"{effect:.0f} % (hits)"
+            name = "linear (false flags)" if effect == 0 else f"{_signed(effect)} (hits)"
             rows.append([name, rule, *(rate_text(by_sigma[s][key], by_sigma[s]["tested"]) for s in shown)])
     doses = [
         [f"{c['dose_gy']:.0f}", str(c["tested"]), rate_text(c["bare"], c["tested"]), rate_text(c["both"], c["tested"]),
@@ -183,7 +187,7 @@ def pictures(figures: Figures) -> list[Picture]:
             half = [50.0 * (wilson(c[key], c["tested"])[1] - wilson(c[key], c["tested"])[0]) for c in own]
             x = [c["sigma_pct"] for c in own]
             curves.append(
-                Curve(x=x, y=rates, error=half, label="linear" if effect == 0 else f"{effect:.0f} %", colour=colour)
+                Curve(x=x, y=rates, error=half, label="linear" if effect == 0 else _signed(effect), colour=colour)
             )
             curves.append(Curve(x=x, y=[100 * expected(s, effect) for s in x], dashed=True, colour=-1))
         panels.append(

@@ -169,7 +169,8 @@ def pictures(figures: Figures) -> list[Picture]:
     profile = np.array(figures["profile"])
     x = (np.arange(profile.size) - profile.size // 2) * 3.0
     own = Panel(title="166Ho, 3 mm voxels: share of the energy along a row", x_label="distance [mm]", y_label="share",
-                curves=[Curve(x=list(x), y=list(np.maximum(profile, 1e-8)))], log_y=True, y_limits=(1e-6, 1.0))  # fmt: skip
+                curves=[Curve(x=list(x), y=list(np.maximum(profile, 1e-8)))], log_y=True,
+                y_limits=(1e-6, 1.0))  # fmt: skip
     diameters = np.geomspace(2.0, 80.0, 60)
     curve = [sphere_absorbed_fraction("166Ho", float(d)) for d in diameters]
     known = figures["spheres"]

@@ -34,7 +34,12 @@ def mapped(function: Callable[[Item], Result], items: Sequence[Item], progress: 
     results: dict[int, Result] = {}
     with ProcessPoolExecutor(WORKERS, mp_context=multiprocessing.get_context("spawn")) as pool:
         waiting = {pool.submit(function, item): number for number, item in enumerate(items)}
-        for done in as_completed(waiting):
-            results[waiting[done]] = done.result()
-            progress(len(results) / len(items))
+        try:
+            for done in as_completed(waiting):
+                results[waiting[done]] = done.result()
+                progress(len(results) / len(items))
+        except BaseException:
+            # Without this the pool would first finish everything else, and then say what went wrong.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [results[number] for number in range(len(items))]

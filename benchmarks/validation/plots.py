@@ -9,9 +9,9 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402 (the backend is chosen first)
+from matplotlib import pyplot as plt
 
-from benchmarks.validation.section import Curve, Panel, Picture  # noqa: E402
+from benchmarks.validation.section import Curve, Panel, Picture
 
 _COLOURS = ("#1b6ca8", "#d1495b", "#2a9d6f", "#e09f3e", "#7b5ea7", "#5c6770", "#00a6a6", "#8c564b")
 
@@ -64,7 +64,14 @@ def _draw_curve(axis: Any, curve: Curve, number: int) -> None:
         axis.bar(curve.x, curve.y, yerr=curve.error, color=colour, alpha=0.8, label=curve.label or None, width=0.7)
     elif curve.error is not None:
         axis.errorbar(
-            curve.x, curve.y, yerr=curve.error, fmt=f"o{dash}", ms=3.5, lw=1.3, capsize=2, color=colour,
+            curve.x,
+            curve.y,
+            yerr=curve.error,
+            fmt=f"o{dash}",
+            ms=3.5,
+            lw=1.3,
+            capsize=2,
+            color=colour,
             label=curve.label or None,
         )
     else:

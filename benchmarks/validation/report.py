@@ -9,24 +9,35 @@ from benchmarks.validation.section import Picture, Section, met_word, table
 
 _HEAD = """# Validation
 
-What Holmia's figures are worth where the truth is known: on phantoms and drawn treatments, not on patients. `make validate`
-writes this page and its pictures; nothing in it is written by hand. A target that is not met stands here as it is.
+What Holmia's figures are worth where the truth is known: on phantoms and drawn treatments, not on patients.
+`make validate` writes this page and its pictures; nothing in it is written by hand. A target that is not met stands
+here as it is.
 """
 _HOW = """## Running it again
 
 `make validate` runs every section with the numbers above, two processes at a time, and writes this page.
-`python -m benchmarks.validation --quick` runs a small number of everything to see that it works; `--only NAME` one section
-(and this page from what is stored of the others); `--fresh` forgets stored results; `--render` only writes the page. The result
-of each section is stored as it ends (`build/validation/NAME.json`), so an interrupted run goes on where it stopped; a change
-of the code makes the stored results void. All draws come from the seeds above: the same code and versions give the same figures.
-tedana is installed into `build/validation/tedana-env`, from the package index that pip is set to; without it that section says so.
+`python -m benchmarks.validation --quick` runs a small number of everything to see that it works; `--only NAME` one
+section (and this page from what is stored of the others); `--fresh` forgets stored results; `--render` only writes the
+page. The result of each section is stored as it ends (`build/validation/NAME.json`), so an interrupted run goes on
+where it stopped; a change of the code makes the stored results void. All draws come from the seeds above: the same
+code and versions give the same figures. tedana is installed into `build/validation/tedana-env`, from the package index
+that pip is set to; without it that section says so.
 """
 
 
-def document(sections: Sequence[Section], results: dict[str, dict[str, Any]], drawn: dict[str, Sequence[Picture]]) -> str:
+def document(
+    sections: Sequence[Section], results: dict[str, dict[str, Any]], drawn: dict[str, Sequence[Picture]]
+) -> str:
     """The whole page, from the sections that have a result."""
     done = [s for s in sections if s.name in results]
-    parts = [_HEAD, _small_run(done, results), "## Targets\n", _targets(done, results), _missed(done, results), _runs(done, results)]
+    parts = [
+        _HEAD,
+        _small_run(done, results),
+        "## Targets\n",
+        _targets(done, results),
+        _missed(done, results),
+        _runs(done, results),
+    ]
     for number, section in enumerate(done, start=1):
         parts += [f"## {number}. {section.title}\n", section.markdown(results[section.name]["figures"])]
         for picture in drawn.get(section.name, ()):
@@ -37,8 +48,8 @@ def document(sections: Sequence[Section], results: dict[str, dict[str, Any]], dr
 
 def _small_run(done: Sequence[Section], results: dict[str, dict[str, Any]]) -> str:
     small = [s.title for s in done if results[s.name]["n"] < s.full]
-    missing = f"**A small run**: {'; '.join(small)} with fewer than the full number. Read no target from it.\n"
-    return missing if small else ""
+    warning = f"**A small run** with fewer than the full number: {'; '.join(small)}. Read no target from it.\n"
+    return warning if small else ""
 
 
 def _targets(done: Sequence[Section], results: dict[str, dict[str, Any]]) -> str:

@@ -55,9 +55,7 @@ def run(n: int, seed: int, progress: Progress, *, environment: Path = ENVIRONMEN
         for rate in R2STAR_PER_S
     ]
     overall = {name: _summary(values, truth) for name, values in found.items()}
-    differences = {
-        name: _paired(found["holmia"], values, truth) for name, values in found.items() if name != "holmia"
-    }
+    differences = {name: _paired(found["holmia"], values, truth) for name, values in found.items() if name != "holmia"}
     return {
         "n": n,
         "tedana": version,
@@ -159,9 +157,7 @@ def _paired(own: np.ndarray, other: np.ndarray, truth: np.ndarray) -> dict[str, 
     }
 
 
-def _targets(
-    cells: list[dict[str, Any]], differences: dict[str, dict[str, Any]], why_not: str
-) -> list[dict[str, Any]]:
+def _targets(cells: list[dict[str, Any]], differences: dict[str, dict[str, Any]], why_not: str) -> list[dict[str, Any]]:
     equal = f"against tedana, to {WELL_ABOVE_PER_S:.0f} s⁻¹ (all echoes ≥ 8σ): RMSE within 2 %, means within 0.1 SD"
     better = "against tedana, from 250 s⁻¹ (last echo < 3σ): smaller mean squared error and smaller bias than all four"
     if why_not:

@@ -1,4 +1,4 @@
-"""Every section of the validation, made tiny: it runs, its figures fit in JSON, its text and pictures come out of them."""
+"""Every section of the validation, made tiny: it runs, its figures fit in JSON, text and pictures come out of them."""
 
 from __future__ import annotations
 

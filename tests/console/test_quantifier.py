@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,26 @@ def altered(folder: Path, to: Path, change) -> Path:
         change(dataset)
         dataset.save_as(to / path.name)
     return to
+
+
+def once_more(*, minutes: int):
+    """Make a series another one of the same signal, acquired so much later."""
+
+    def change(dataset):
+        dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[dataset.SeriesInstanceUID, "again"])
+        dataset.SOPInstanceUID = generate_uid(entropy_srcs=[dataset.SOPInstanceUID, "again"])
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        for element in dataset.iterall():
+            if element.VR == "DT" and element.value:
+                text = str(element.value)
+                moved = datetime.strptime(text[:14], "%Y%m%d%H%M%S") + timedelta(minutes=minutes)
+                element.value = moved.strftime("%Y%m%d%H%M%S") + text[14:]
+            elif element.keyword in ("AcquisitionTime", "SeriesTime", "ContentTime") and element.value:
+                text = str(element.value)
+                moved = datetime.strptime(text[:6], "%H%M%S") + timedelta(minutes=minutes)
+                element.value = moved.strftime("%H%M%S") + text[6:]
+
+    return change
 
 
 def test_every_derived_number_has_an_interval_that_holds_it(whole):
@@ -97,21 +119,30 @@ def test_an_operators_registration_is_used_and_named_until_it_is_taken_back(phan
     assert bits(feeder.results()) == bits(whole)
 
 
-def test_a_new_baseline_counts_only_what_comes_on_top_of_it(phantom, whole):
-    """The second series declared a baseline: the third shows what was gained since, and nothing else."""
-    feeder = fed(phantom)
-    feeder.event(Kind.INJECTION_RECORDED, position="RHA", fraction=1, cancelled=True)
-    feeder.event(Kind.INJECTION_RECORDED, position="RHA", fraction=2, cancelled=True)
+def test_a_new_baseline_that_shows_what_was_there_changes_no_dose(tmp_path):
+    """The last series of the first position once more, as the second position's baseline: nothing new, nothing lost."""
+    options = replace(coarse(Flavour.PHILIPS_ENHANCED), positions=("RHA", "LHA"), fractions=2)
+    phantom = write_phantom(tmp_path / "two", options)
+    whole = fed(phantom).results()
+    feeder = Feeder()
+    feeder.plan(phantom.plan_path)
+    for folder in phantom.series_folders:
+        feeder.send(folder)
+        if folder.name.lower().endswith("rha_f2"):
+            feeder.send(altered(folder, tmp_path / "again", once_more(minutes=2)))
     feeder.advance()
-    before = feeder.results()["RHA F3"]
-    feeder.event(Kind.SERIES_ASSIGNED, series_key=key_of(feeder, "RHA F2"), role="baseline", position="RHA")
-    feeder.event(Kind.SERIES_ASSIGNED, series_key=key_of(feeder, "RHA F1"), role="ignore")
-    after = feeder.results()["RHA F3"]
+    again = [s.key for s in feeder.engine.snapshot().series if s.description.endswith("RHA F2")][-1]
+    feeder.event(Kind.SERIES_ASSIGNED, series_key=again, role="baseline", position="LHA")
+    results = feeder.results()
     assert "baseline" in roles(feeder)
-    for name, own in after.volumes.items():
-        expected = before.volumes[name].dose_mean_gy - whole["RHA F2"].volumes[name].dose_mean_gy
-        assert own.dose_mean_gy == pytest.approx(expected, abs=1.0), name
-    assert any("new baseline" in note for note in after.notes)
+    for label in ("RHA F2", "LHA F1", "LHA F2"):
+        for name, dose in doses(results[label]).items():
+            assert dose == pytest.approx(doses(whole[label])[name], rel=1e-4), (label, name)
+    assert any("new baseline" in note for note in results["LHA F1"].notes)
+    assert results["RHA F2"].notes == ()
+    terms = {term.name: term.u_gy for term in results["LHA F2"].volumes["Liver"].budget}
+    plain = {term.name: term.u_gy for term in whole["LHA F2"].volumes["Liver"].budget}
+    assert terms["offset of the reference"] > plain["offset of the reference"], "two references, two offsets"
     assert "new baseline" in feeder.engine.snapshot().methods
 
 
@@ -165,21 +196,9 @@ def test_structures_of_another_frame_of_reference_come_over_with_their_anatomy(p
 
 def test_a_repeated_reference_measures_the_scatter_between_series(phantom, whole, tmp_path):
     reference = phantom.series_folders[2]
-
-    def earlier(dataset):
-        dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["earlier"])
-        dataset.SOPInstanceUID = generate_uid(entropy_srcs=["earlier", dataset.SOPInstanceUID])
-        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        for element in dataset.iterall():
-            if element.keyword in ("AcquisitionDateTime", "FrameAcquisitionDateTime", "FrameReferenceDateTime"):
-                hour = int(str(element.value)[8:10]) - 1
-                element.value = f"{str(element.value)[:8]}{hour:02d}{str(element.value)[10:]}"
-            elif element.keyword in ("AcquisitionTime", "SeriesTime", "ContentTime"):
-                element.value = f"{int(str(element.value)[:2]) - 1:02d}{str(element.value)[2:]}"
-
     feeder = Feeder()
     feeder.plan(phantom.plan_path)
-    feeder.send(altered(reference, tmp_path / "earlier", earlier))
+    feeder.send(altered(reference, tmp_path / "earlier", once_more(minutes=-30)))
     for folder in phantom.series_folders:
         feeder.send(folder)
     results = feeder.results()
