@@ -20,9 +20,10 @@ from console.snapshot import Anatomy, Binding
 from console.structures import TreatmentVolumes, brought_over, treatment_volumes
 from console.treatment import Treatment, after_contrast, injections, isotope_of
 from dicom_listener.images import SeriesState, SeriesStatus, StructureSet
+from quantify.anatomy import register_anatomy
 from quantify.echoes import common_echoes, with_echoes
 from quantify.findings import FractionResult, Injection, RegistrationStatus
-from quantify.model import EchoSeries, ParametricMap
+from quantify.model import EchoSeries, Grid, ParametricMap
 from quantify.pipeline import (
     Evaluated,
     ImagedFraction,
@@ -158,7 +159,7 @@ class Quantifier:
             fault = ""
             if structures is not None:
                 self._announce("rasterising the structures")
-                if drawn_on is not None and structures.frame_of_reference_uid != grid.frame_of_reference_uid:
+                if drawn_on is not None and _elsewhere(structures, drawn_on, grid):
                     structures, fault = self._brought_over(structures, drawn_on, reference, settings)
             volumes = treatment_volumes(structures, plan, grid)
             if fault:
@@ -202,8 +203,6 @@ class Quantifier:
         self, structures: StructureSet, drawn_on: SeriesState, reference: ReferenceFit, settings: QuantificationSettings
     ) -> tuple[StructureSet, str]:
         """The structures in the reference's frame of reference, and the sentence that says how they came there."""
-        from quantify.registration import register_anatomy
-
         self._announce("registering the anatomy that the structures were drawn on")
         series = reference.fitted.series
         registration = register_anatomy(
@@ -336,6 +335,12 @@ class Quantifier:
             anatomy = Anatomy(values=np.nan_to_num(values), grid=reference.grid, description=description)
             self._anatomy = (identity, anatomy)
         return self._anatomy[1]
+
+
+def _elsewhere(structures: StructureSet, drawn_on: SeriesState, grid: Grid) -> bool:
+    """Whether structures lie where their own anatomy does, and that is not the reference's frame of reference."""
+    frame = structures.frame_of_reference_uid
+    return frame == drawn_on.frame_of_reference_uid and frame != grid.frame_of_reference_uid
 
 
 def _notes(injection: Injection, maps: SeriesMaps, basis: Basis, *, moved: bool, renewed: bool) -> tuple[str, ...]:

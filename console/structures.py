@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from config.plan import TreatmentPlan
 from dicom_listener.images import Structure, StructureSet
+from quantify.anatomy import move_contours
 from quantify.model import Array, FloatArray, Grid, Role, Volume
 from quantify.occupancy import occupancy
 from quantify.volumes import HEALTHY_LIVER, healthy_part, overlap_ml
@@ -28,17 +29,12 @@ class TreatmentVolumes:
 
 def brought_over(structures: StructureSet, matrix_lps_mm: FloatArray, frame_of_reference_uid: str) -> StructureSet:
     """The structure set with its contours in another frame of reference; `matrix_lps_mm` is 4×4, rigid."""
-    turn, shift = matrix_lps_mm[:3, :3], matrix_lps_mm[:3, 3]
-    moved = tuple(
-        replace(
-            structure,
-            contours=tuple(
-                replace(contour, points_mm=contour.points_mm @ turn.T + shift) for contour in structure.contours
-            ),
-        )
-        for structure in structures.structures
-    )
-    return replace(structures, structures=moved, frame_of_reference_uid=frame_of_reference_uid)
+    moved = []
+    for structure in structures.structures:
+        points = move_contours([contour.points_mm for contour in structure.contours], matrix_lps_mm)
+        contours = zip(structure.contours, points, strict=True)
+        moved.append(replace(structure, contours=tuple(replace(own, points_mm=there) for own, there in contours)))
+    return replace(structures, structures=tuple(moved), frame_of_reference_uid=frame_of_reference_uid)
 
 
 def treatment_volumes(structures: StructureSet | None, plan: TreatmentPlan, grid: Grid) -> TreatmentVolumes:

@@ -115,7 +115,6 @@ class MeasuredDose:
         if not all(map(math.isfinite, (*spreads, *others))) or min(spreads) < 0:
             raise ValueError(f"MeasuredDose of {self.volume!r} holds a number that is not finite or a spread below 0.")
 
-
     @property
     def independent_gy(self) -> float:
         """What scatters from series to series (k = 1): all that a trend may use."""

@@ -9,7 +9,6 @@ import SimpleITK as sitk  # noqa: N813 - the library's own short name
 from numpy.typing import NDArray
 
 from config.settings import RegistrationSettings
-from quantify.anatomy import move_contours, register_anatomy
 from quantify.deformation import deformation
 from quantify.findings import Registration, RegistrationStatus
 from quantify.model import EchoSeries, FloatArray
@@ -35,8 +34,6 @@ from quantify.rigid_search import (
     search,
 )
 from quantify.signal_at_zero import signal_at_zero
-
-__all__ = ["given_registration", "move_contours", "register", "register_anatomy"]
 
 _LEAST_GAIN = 2e-4
 """Similarity that a motion must gain: noise alone changes it by less than 1e-4, half a millimetre by 2e-4 and more."""

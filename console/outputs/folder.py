@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from console.outputs.nifti import map_arrays, write_nifti
+from console.outputs.nifti import derived_arrays, map_arrays, write_nifti
 from console.outputs.results import results_csv, results_json
+from console.outputs.wording import RESEARCH_USE
 from console.snapshot import Snapshot
 
 
@@ -16,7 +17,9 @@ class OutputError(Exception):
 
 
 def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str], None] | None = None) -> None:
-    """Write ``results.json``, ``results.csv`` and ``maps/{name}_{position}_f{n}.nii.gz`` into `folder`.
+    """Write ``results.json``, ``results.csv``, ``methods.txt`` and the maps of every fraction into `folder`.
+
+    Maps are ``maps/{name}_{position}_f{n}.nii.gz`` (`console.outputs.nifti`).
 
     Raises
     ------
@@ -26,13 +29,14 @@ def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str],
     try:
         (folder / "maps").mkdir(parents=True, exist_ok=True)
         for result in snapshot.results:
-            for name, (values, grid) in map_arrays(result).items():
+            for name, (values, grid) in {**map_arrays(result), **derived_arrays(result)}.items():
                 target = folder / "maps" / f"{name}_{result.position}_f{result.fraction}.nii.gz"
                 if progress is not None:
                     progress(target.name)
                 unfinished = target.with_name(f".{target.name.removesuffix('.nii.gz')}.part.nii.gz")
                 write_nifti(unfinished, values, grid)
                 unfinished.replace(target)
+        _write_text(folder / "methods.txt", f"{RESEARCH_USE}\n\n{snapshot.methods}\n")
         _write_text(folder / "results.csv", results_csv(snapshot))
         _write_text(folder / "results.json", results_json(snapshot))
     except (OSError, RuntimeError) as error:  # RuntimeError: ITK's way to say that a file cannot be written

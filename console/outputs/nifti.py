@@ -26,6 +26,19 @@ def map_arrays(result: FractionResult) -> dict[str, tuple[NDArray[np.generic], G
     }
 
 
+def derived_arrays(result: FractionResult) -> dict[str, tuple[NDArray[np.generic], Grid]]:
+    """Maps that follow from the others: the dose gained since the image before, and the voxel noise of the dose."""
+    maps = result.maps
+    if maps is None:
+        return {}
+    found: dict[str, tuple[NDArray[np.generic], Grid]] = {}
+    if maps.increment is not None:
+        found["increment"] = (maps.increment.values, maps.increment.grid)
+    if maps.dose.standard_error is not None:
+        found["dose_standard_error"] = (maps.dose.standard_error, maps.dose.grid)
+    return found
+
+
 def map_hashes(result: FractionResult) -> dict[str, str]:
     """SHA-256 of the bytes of every map: what `result_shown` records and `--verify` compares."""
     return {

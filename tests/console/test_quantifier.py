@@ -13,7 +13,8 @@ from pydicom.uid import generate_uid
 
 from console.demo.phantom_headers import Flavour
 from dicom_listener.events import Kind
-from quantify.findings import FractionStatus
+from quantify.findings import FractionStatus, Priority
+from quantify.model import Role
 
 from .test_engine import Feeder, bits, coarse, doses, fed, roles, write_phantom
 
@@ -183,8 +184,8 @@ def test_structures_of_another_frame_of_reference_come_over_with_their_anatomy(p
     feeder = Feeder()
     feeder.plan(phantom.plan_path)
     for number, folder in enumerate(phantom.series_folders):
-        modality = pydicom.dcmread(next(iter(folder.rglob("*.dcm"))), stop_before_pixels=True)
-        other = "RTSTRUCT" in str(modality.Modality) or "T1" in str(modality.get("SeriesDescription", ""))
+        header = pydicom.dcmread(next(iter(folder.rglob("*.dcm"))), stop_before_pixels=True)
+        other = header.Modality == "RTSTRUCT" or folder == phantom.series_folders[0]
         feeder.send(altered(folder, tmp_path / str(number), elsewhere) if other else folder)
     results = feeder.results()
     snapshot = feeder.engine.snapshot()
@@ -208,6 +209,72 @@ def test_a_repeated_reference_measures_the_scatter_between_series(phantom, whole
     # The very same signal twice: no scatter but the relative one, so less than the working value gives.
     assert results["RHA F1"].volumes["Liver"].u_repeat_gy < whole["RHA F1"].volumes["Liver"].u_repeat_gy
     assert results["RHA F1"].status == FractionStatus.OK
+
+
+@pytest.mark.parametrize(
+    ("settings", "within"),
+    [
+        ({"s0": "blended"}, 0.03),
+        ({"fit": "log_linear"}, 0.08),
+        ({"fat_model": "six_peak"}, 0.06),
+        ({"reference_mode": "volume_mean"}, 0.06),
+        ({"reference_mode": "liver_mean"}, 0.15),
+        ({"registration": {"deformable": "demons"}}, 0.12),
+        ({"dose_model": "kernel"}, 0.2),
+        ({"field_gradient_correction": True}, 0.0),
+        ({"statistics": {"bed": True}}, 0.0),
+    ],
+    ids=lambda value: str(value),
+)
+def test_every_way_to_quantify_reaches_the_dose(phantom, whole, settings, within):
+    """Another way is another number, but not another treatment; the methods text says which way it was."""
+    feeder = Feeder()
+    feeder.plan(phantom.plan_path, quantification=settings)
+    for folder in phantom.series_folders:
+        feeder.send(folder)
+    result, usual = feeder.results()["RHA F3"], whole["RHA F3"]
+    assert result.error is None
+    for name, own in result.volumes.items():
+        assert own.dose_mean_gy == pytest.approx(usual.volumes[name].dose_mean_gy, rel=within + 1e-9), name
+        assert own.dose_mean_gy != usual.volumes[name].dose_mean_gy or within == 0.0
+    assert feeder.engine.snapshot().methods != ""
+
+
+def test_a_way_that_this_reference_does_not_allow_is_one_alarm_and_no_dose(phantom):
+    """ARLO integrates evenly spaced echoes; these are not."""
+    feeder = Feeder()
+    feeder.plan(phantom.plan_path, quantification={"fit": "arlo"})
+    for folder in phantom.series_folders:
+        feeder.send(folder)
+    assert feeder.results() == {}
+    (alarm,) = [r.alarm for r in feeder.engine.snapshot().alarms if r.alarm.kind == "not_quantified"]
+    assert "evenly" in alarm.text
+    assert alarm.priority == Priority.HIGH
+
+
+def test_with_the_kernel_activity_and_recovery_stay_and_tumours_lose_to_their_surroundings(phantom, whole):
+    feeder = Feeder()
+    feeder.plan(phantom.plan_path, quantification={"dose_model": "kernel"})
+    for folder in phantom.series_folders:
+        feeder.send(folder)
+    result, local = feeder.results()["RHA F3"], whole["RHA F3"]
+    assert result.recovery_ratio == pytest.approx(local.recovery_ratio)
+    for name, own in result.volumes.items():
+        assert own.activity_mbq == pytest.approx(local.volumes[name].activity_mbq)
+        if own.role == Role.TUMOUR:
+            assert own.tnr == pytest.approx(local.volumes[name].tnr)
+            assert own.dose_mean_gy < local.volumes[name].dose_mean_gy
+            assert own.dose_sd_gy < local.volumes[name].dose_sd_gy
+
+
+def test_contrast_ends_the_blending_of_s0(phantom, whole):
+    feeder = Feeder()
+    feeder.plan(phantom.plan_path, quantification={"s0": "blended"})
+    first = phantom.treatment.injections[0].time - timedelta(minutes=1)
+    feeder.event(Kind.NOTE, label="contrast", text="", time=first.isoformat())
+    for folder in phantom.series_folders:
+        feeder.send(folder)
+    assert doses(feeder.results()["RHA F3"]) == doses(whole["RHA F3"])
 
 
 def test_the_methods_text_names_what_ran(phantom, whole):
