@@ -145,15 +145,23 @@ class StatisticsSettings(Table):
         "scintigraphic_threshold_pct",
         "The scintigraphic contour holds the voxels of the liver above this share of its maximum.",
         unit="%",
-        source="EMERITUS-1 and the 166Ho SPECT literature: 10 %",
+        source="HCC MRI-contour cohort: 10 % of the maximum within the liver",
         gt=0,
         lt=100,
+    )
+    scintigraphic_resolution_mm: float = _statistics(
+        "scintigraphic_resolution_mm",
+        "The activity is smoothed to this full width first, as a PET or SPECT shows it; 0: not at all.",
+        unit="mm",
+        source=_OURS + ": the maximum of an MRI map is one voxel's noise",
+        ge=0,
+        le=50,
     )
     liver_expansion_mm: float = _statistics(
         "liver_expansion_mm",
         "The liver is expanded by this for the activity that motion and blur carried outside; mass is the liver's own.",
         unit="mm",
-        source="EMERITUS-1 and the 166Ho SPECT literature: 10 mm",
+        source="90Y PET cohorts: activity from the liver expanded by 10 mm, mass from the liver",
         ge=0,
         le=50,
     )

@@ -13,6 +13,7 @@ from dicom_listener.events import Event
 from dicom_listener.images import SeriesState, SeriesStatus
 from quantify.findings import Alarm, FractionResult, FractionStatus, Priority, RegistrationStatus, TrendStatus
 from quantify.model import Role
+from quantify.thresholds import is_of
 
 _K95 = 1.96
 
@@ -113,14 +114,17 @@ def _of_result(
         statistics = result.volumes.get(limit.volume)
         if statistics is None or statistics.dose_mean_gy is None:
             continue
-        upper = statistics.dose_mean_gy + _K95 * (statistics.dose_mean_u_gy or 0.0)
+        interval = statistics.intervals.get("dose_mean_gy")
+        plain = statistics.dose_mean_gy + _K95 * (statistics.dose_mean_u_gy or 0.0)
+        upper = plain if interval is None else interval.high_95
         if upper > limit.dose_gy:
             healthy = statistics.role != Role.TUMOUR
+            foreign = "" if is_of(limit.isotope) else f" (found with {limit.isotope}; it does not carry over to 166Ho)"
             yield _alarm(
                 Priority.HIGH if healthy else Priority.LOW,
                 "limit",
                 f"{limit.volume} {statistics.dose_mean_gy:.0f} ± {statistics.dose_mean_u_gy or 0:.0f} Gy after "
-                f"{result.label}, upper bound {upper:.0f} Gy, limit {limit.dose_gy:g} Gy",
+                f"{result.label}, upper bound {upper:.0f} Gy, limit {limit.dose_gy:g} Gy{foreign}",
                 when,
                 volume=limit.volume,
                 **own,  # type: ignore[arg-type]

@@ -274,7 +274,8 @@ def statistics_sentence(settings: StatisticsSettings) -> str:
         f"Means are weighted by occupancy; the spread, D90, D70, D50,{received} and coverage (at least "
         f"{settings.coverage_gy:g} Gy, with the largest cold part) are freed from voxel noise. Lesions of less than "
         f"{settings.small_lesion_diameter_mm:g} mm or {settings.small_lesion_volume_ml:g} mL are marked. The "
-        f"scintigraphic contour holds voxels over {settings.scintigraphic_threshold_pct:g} % of the liver's maximum; "
+        f"scintigraphic contour holds voxels over {settings.scintigraphic_threshold_pct:g} % of the liver's maximum at "
+        f"a resolution of {settings.scintigraphic_resolution_mm:g} mm; "
         f"activity is also told in the liver expanded by {settings.liver_expansion_mm:g} mm, with the liver's own mass."
     )
     if settings.bed:

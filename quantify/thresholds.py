@@ -241,6 +241,11 @@ def applies_to(threshold: Threshold, *, isotope: str) -> Applicability:
     )
 
 
+def is_of(isotope: str | None, *, treated_with: str = HOLMIUM_166) -> bool:
+    """Whether a limit that states `isotope` (None: it states none) was found with what is treated with."""
+    return not (isotope and isotope.strip()) or canonical_isotope(isotope) == canonical_isotope(treated_with)
+
+
 def limit_provenance(
     *,
     isotope: str | None = None,

@@ -79,10 +79,13 @@ def precise(own: VolumeStatistics, physics: Physics) -> bool:
 def scintigraphic(maps: FractionMaps, volumes: Sequence[VolumeOfInterest], physics: Physics) -> Scintigraphic | None:
     """The scintigraphic contour of the activity in the liver, with its mean dose; None without liver or activity."""
     liver = next((v.volume for v in volumes if v.volume.role == Role.LIVER), None)
-    percent = physics.settings.statistics.scintigraphic_threshold_pct
+    settings = physics.settings.statistics
+    percent = settings.scintigraphic_threshold_pct
     if liver is None:
         return None
-    contour = scintigraphic_contour(maps.activity, liver, threshold_pct=percent)
+    contour = scintigraphic_contour(
+        maps.activity, liver, threshold_pct=percent, resolution_mm=settings.scintigraphic_resolution_mm
+    )
     doses = distribution(maps.dose, contour)
     if doses is None:
         return None

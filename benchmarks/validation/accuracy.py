@@ -16,6 +16,8 @@ from quantify.model import Role
 
 ABLATED_SHARE = 7
 """One in so many phantoms is also run with every disturbance alone, to see what each costs."""
+TREATED_GY = 1.0
+"""Volumes of less true dose belong to a position that is yet to come: a share of their dose means nothing."""
 _BANDS_GY = (0.0, 20.0, 50.0, 100.0, 200.0, 1000.0)
 
 Job = tuple[int, tuple[str, ...] | None]
@@ -86,9 +88,14 @@ def _errors(phantom: dict[str, Any], role: str, *, last: bool, signed: bool) -> 
     return [
         (error if signed else abs(error))
         for v in phantom["values"]
-        if v["role"] == role and v["measured_gy"] is not None and (v["last"] or not last)
+        if v["role"] == role and _is_told(v) and (v["last"] or not last)
         for error in [(v["measured_gy"] - v["true_gy"]) / bound_gy(role, v["true_gy"])]
     ]
+
+
+def _is_told(value: dict[str, Any]) -> bool:
+    """Whether a mean was measured, of a volume that has been treated."""
+    return value["measured_gy"] is not None and value["true_gy"] >= TREATED_GY
 
 
 def _over_phantoms(phantoms: Sequence[dict[str, Any]], role: str, *, last: bool, signed: bool) -> tuple[float, float]:
@@ -149,7 +156,7 @@ the contours, which are exact. The truth is the phantom's formula: mass per voxe
 injection, in the reference pose; fat, drift, gain and breath-hold change the images, not the truth.
 
 Errors are means over phantoms of each phantom's mean over its volumes and fractions, ± standard error. Tumours are given in
-units of the bound, max(1.5 %, 0.5 Gy); 1 is the bound.
+units of the bound, max(1.5 %, 0.5 Gy); 1 is the bound. Volumes of a position that is yet to come (under {TREATED_GY:g} Gy) are left out.
 
 {table(["phantoms", "n", "tumours: signed", "tumours: absolute", "healthy liver: signed [%]", "healthy liver: absolute [%]"], _factor_rows(phantoms))}
 
@@ -215,7 +222,7 @@ def _band_rows(phantoms: Sequence[dict[str, Any]]) -> list[list[str]]:
                 100 * (v["measured_gy"] / v["true_gy"] - 1)
                 for p in phantoms
                 for v in p["values"]
-                if v["role"] == role and v["measured_gy"] is not None and low <= v["true_gy"] < high
+                if v["role"] == role and _is_told(v) and low <= v["true_gy"] < high
             ]
             mean, error = mean_and_error(errors)
             absolute = f"{np.mean(np.abs(errors)):.2f}" if errors else "–"
@@ -228,7 +235,7 @@ def pictures(figures: Figures) -> list[Picture]:
     """Error against dose, and what each disturbance costs."""
     panels = []
     for role, words, limit in ((Role.TUMOUR.value, "tumours", 10.0), (Role.HEALTHY_LIVER.value, "healthy liver", 15.0)):
-        values = [v for p in figures["phantoms"] for v in p["values"] if v["role"] == role and v["measured_gy"]]
+        values = [v for p in figures["phantoms"] for v in p["values"] if v["role"] == role and _is_told(v)]
         curves = []
         for colour, (last, label) in enumerate(((False, "earlier fractions"), (True, "last fraction"))):
             own = [v for v in values if v["last"] == last]

@@ -25,6 +25,7 @@ from quantify.findings import (
     VolumeStatus,
 )
 from quantify.model import Role
+from quantify.monte_carlo import Spread
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 SETTINGS = load_settings().alarms
@@ -98,6 +99,20 @@ def test_a_limit_alarm_is_high_and_states_facts():
     assert found.text == "Healthy liver 52 ± 6 Gy after RHA F1, upper bound 64 Gy, limit 55 Gy"
     assert not {"inject", "stop"} & set(found.text.lower().split())
     assert (found.position, found.fraction, found.volume, found.raised_at) == ("RHA", 1, "Healthy liver", NOON)
+
+
+def test_a_limit_of_another_isotope_says_so():
+    limits = [limit.model_copy(update={"isotope": "90Y"}) for limit in PLAN.limits]
+    found = only(healthy(52.0, 6.0), plan=PLAN.model_copy(update={"limits": tuple(limits)}))
+    assert found.text.endswith("limit 55 Gy (found with 90Y; it does not carry over to 166Ho)")
+
+
+def test_the_bound_is_that_of_the_stated_interval_where_there_is_one():
+    """Factors are log-normal: an upper bound lies further out than 1.96 u."""
+    at = healthy(49.0, 3.0)
+    interval = Spread(value=49.0, u=3.0, low_95=43.5, high_95=55.2)
+    own = replace(at.volumes["Healthy liver"], intervals={"dose_mean_gy": interval})
+    assert only(replace(at, volumes={"Healthy liver": own})).kind == "limit"
 
 
 def test_a_tumours_limit_is_low_and_an_unknown_dose_raises_nothing():

@@ -60,6 +60,18 @@ def test_the_contour_holds_what_exceeds_ten_percent_of_the_maximum(grid):
     assert contour.role == Role.TERRITORY
 
 
+def test_at_the_resolution_of_a_scan_one_noisy_voxel_makes_no_contour(grid):
+    """A uniform uptake with one voxel of a hundred times as much: as it stands, the contour is that voxel."""
+    g = grid((12, 24, 24))
+    values = np.ones(g.shape)
+    values[6, 12, 12] = 100.0
+    liver = make_volume(np.ones(g.shape), g)
+    sharp = scintigraphic_contour(make_map(values, g), liver, threshold_pct=10.0)
+    smooth = scintigraphic_contour(make_map(values, g), liver, threshold_pct=10.0, resolution_mm=15.0)
+    assert sharp.volume_ml == pytest.approx(g.voxel_volume_ml)
+    assert smooth.volume_ml > 0.9 * liver.volume_ml
+
+
 def test_only_the_liver_counts_for_contour_and_maximum(grid):
     """A hot vial beside the liver, or one that a surface voxel touches, raises no threshold."""
     g = grid((1, 1, 4))
