@@ -104,31 +104,36 @@ class Quantifier:
 
         `ended` says that no more events will come: what is missing now is missing.
         """
-        plan, settings = treatment.plan, treatment.quantification
         bound = Bound(bindings=bindings, by_key={state.key: state for state in states})
-        reference_key = next((b.series_key for b in bindings if b.role == "reference"), None)
-        if reference_key is None or plan is None or settings is None:
+        reference = next((bound.by_key[b.series_key] for b in bindings if b.role == "reference"), None)
+        if reference is None or treatment.plan is None or treatment.quantification is None:
             return Outcome()
         try:
-            basis = self._basis(bound.by_key[reference_key], plan, settings, structures, bound)
+            basis = self._basis(reference, treatment.plan, treatment.quantification, structures, bound)
+            return self._evaluate(basis, treatment, bound, ended=ended)
         except ValueError as error:
-            # Settings that the reference cannot be fitted with (ARLO and uneven echoes), or that need volumes.
-            return Outcome(fault=f"The reference cannot be quantified: {error}")
+            # Settings that this reference does not allow (ARLO and uneven echoes), that need volumes, or that no
+            # physics allows: nothing is computed, and the screen says why.
+            return Outcome(fault=f"Nothing can be quantified: {error}")
+        finally:
+            self._announce("")
+
+    def _evaluate(self, basis: Basis, treatment: Treatment, bound: Bound, *, ended: bool) -> Outcome:
+        """Maps, results and methods of all injections that have happened."""
         anatomy = self._anatomy_on(basis, bound)
         fractions = [
             self._imaged(injection, basis, bound, treatment)
-            for injection in _due(treatment, bindings, bound.by_key, ended=ended)
+            for injection in _due(treatment, bound.bindings, bound.by_key, ended=ended)
         ]
         known_of, known = self._evaluated
         evaluated = evaluate_treatment(
             fractions,
             known=known if known_of == basis.identity else (),
             volumes=basis.prepared,
-            physics=basis.physics(isotope_of(settings)),
-            outlook=_outlook(treatment, plan),
+            physics=basis.physics(isotope_of(basis.settings)),
+            outlook=_outlook(treatment, basis.plan),
         )
         self._evaluated = (basis.identity, evaluated)
-        self._announce("")
         return Outcome(
             reference=basis.series,
             anatomy=anatomy,

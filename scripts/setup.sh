@@ -49,4 +49,6 @@ pip=("$PYTHON" -m pip --python "$VENV/bin/python" --disable-pip-version-check)
 echo "setup: installing the locked Python packages into $VENV"
 "${pip[@]}" install -q --require-hashes --no-deps -r requirements.lock
 "${pip[@]}" install -q --no-deps --no-build-isolation -e .
+echo "setup: compiling the fit"
+"$VENV/bin/python" -c 'from quantify.r2star import warm; warm()'
 echo "setup: done"

@@ -240,15 +240,22 @@ def test_every_way_to_quantify_reaches_the_dose(phantom, whole, settings, within
     assert feeder.engine.snapshot().methods != ""
 
 
-def test_a_way_that_this_reference_does_not_allow_is_one_alarm_and_no_dose(phantom):
-    """ARLO integrates evenly spaced echoes; these are not."""
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"fit": "arlo"}, "evenly"),
+        ({"absorbed_energy_mJ_per_MBq": 50.0}, "50"),
+    ],
+    ids=["arlo and uneven echoes", "the energy of 90Y"],
+)
+def test_a_way_that_is_not_possible_is_one_alarm_and_no_dose(phantom, settings, words):
     feeder = Feeder()
-    feeder.plan(phantom.plan_path, quantification={"fit": "arlo"})
+    feeder.plan(phantom.plan_path, quantification=settings)
     for folder in phantom.series_folders:
         feeder.send(folder)
     assert feeder.results() == {}
     (alarm,) = [r.alarm for r in feeder.engine.snapshot().alarms if r.alarm.kind == "not_quantified"]
-    assert "evenly" in alarm.text
+    assert words in alarm.text
     assert alarm.priority == Priority.HIGH
 
 
