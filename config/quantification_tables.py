@@ -36,7 +36,7 @@ class RegistrationSettings(Table):
         "Median distance of the liver's edge to that of the reference; beyond it the registration is marked, beyond "
         "twice it has failed.",
         unit="mm",
-        source="HCC MRI-contour cohort: median of at most 2 mm",
+        source=_OURS,
         gt=0,
         le=50,
     )
@@ -44,7 +44,7 @@ class RegistrationSettings(Table):
         "edge_95_mm",
         "95th percentile of that distance; beyond it the registration is marked.",
         unit="mm",
-        source="HCC MRI-contour cohort: 95th percentile of at most 5 mm",
+        source=_OURS,
         gt=0,
         le=50,
     )

@@ -1,4 +1,4 @@
-"""Alarms: what somebody has to see, derived from results. The same finding has the same id in every run (hazard 18)."""
+"""Alarms: what somebody has to see, derived from results. The same finding has the same id in every run."""
 
 from __future__ import annotations
 

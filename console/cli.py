@@ -1,4 +1,4 @@
-"""The command line (design §6), but for the demonstration's commands, which live with it."""
+"""The command line (README.md, "Commands"), but for the demonstration's commands, which live with it."""
 
 from __future__ import annotations
 

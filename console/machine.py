@@ -21,7 +21,7 @@ def machine_status(path: Path) -> Sequence[str]:
 
 
 def machine_alarms(path: Path, moment: datetime) -> tuple[Alarm, ...]:
-    """High alarms (hazards.md): nothing listens for images, or there is no room to store them."""
+    """High alarms: nothing listens for images, or there is no room to store them."""
     found = []
     if not FileLock.is_held(path, "listener"):
         found.append(("listener_down", "The listener is not running: no images can arrive. Start it again."))

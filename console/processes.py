@@ -1,4 +1,4 @@
-"""The listener as a process of its own: it survives the console, and the console survives it (design §1)."""
+"""The listener as a process of its own: it survives the console, and the console survives it (docs/architecture.md)."""
 
 from __future__ import annotations
 

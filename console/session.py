@@ -23,7 +23,7 @@ _MACHINE_S = 1.0
 
 
 def feed(engine: Engine, record: Record, event: Event) -> None:
-    """Give the engine one event, fetching its object only now: no cursor stays open (design §1)."""
+    """Give the engine one event, fetching its object only now: no cursor stays open."""
     data = record.object_bytes(event.object_sha256) if event.object_sha256 is not None else None
     engine.take(event, data)
 

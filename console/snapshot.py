@@ -21,7 +21,7 @@ from quantify.model import EchoSeries, Grid, Volume
 
 
 class Mode(StrEnum):
-    """Where the events come from; always on the screen (hazard 19)."""
+    """Where the events come from; always on the screen."""
 
     LIVE = "LIVE"
     REPLAY = "REPLAY"

@@ -209,7 +209,7 @@ def _injection(entry: LedgerEntry, row: LedgerRow, treatment: Treatment, plan: T
 
 
 def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: frozenset[str]) -> tuple[Binding, ...]:
-    """What every series is to the treatment (design §7): reference, fraction, anatomy, or why not.
+    """What every series is to the treatment (docs/decisions/0007): reference, fraction, anatomy, or why not.
 
     `structures_on` are the UIDs of the series that the structures were drawn on. The last complete multi-echo
     gradient echo before the first injection is the reference until a fraction has been held against one; the complete

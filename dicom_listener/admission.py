@@ -77,7 +77,7 @@ def is_valid_uid(text: str) -> bool:
 def other_patient(header: InstanceHeader, patient: PatientPlan) -> str | None:
     """Return None if the instance is of the planned patient, else what differs, without saying the other's identity.
 
-    The ID decides, and the issuer and birth date where the plan gives them; never the name (dicom.md).
+    The ID decides, and the issuer and birth date where the plan gives them; never the name (docs/plan.md).
     """
     if header.patient_id != patient.id.strip():
         return "The Patient ID differs from the plan's."

@@ -30,7 +30,7 @@ _PADDED = frozenset(
 
 
 def same_content(one: bytes, other: bytes) -> bool:
-    """Return whether two Part-10 files hold equal data sets, group 0002 apart (dicom.md; PS3.10, section 7.1).
+    """Return whether two Part-10 files hold equal data sets, group 0002 apart (PS3.10, section 7.1).
 
     Bytes are compared first; when they differ, element by element, whatever the encoding of sequences and value
     representations. Pixels are decoded only when one file is compressed and the other is not, or differently; pixels

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class FractionStatus(StrEnum):
-    """Whether a fraction's result can be used (design §8)."""
+    """Whether a fraction's result can be used (README.md, "What a result holds")."""
 
     OK = "ok"
     PROVISIONAL = "provisional"
@@ -58,7 +58,7 @@ class TrendStatus(StrEnum):
 
 
 class Priority(StrEnum):
-    """Alarm priorities of hazards.md."""
+    """Alarm priorities, in the order in which they have to be seen."""
 
     HIGH = "high"
     MEDIUM = "medium"

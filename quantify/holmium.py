@@ -197,8 +197,8 @@ def align(
     """Bring a fraction's fit to the reference grid through its registration.
 
     `occupancies` of disjoint volumes on the fraction's own `registered_grid` (of a bent series: on the reference's)
-    tell which share of each voxel's signal
-    is whose; brought through the same interpolation as R2*, they hold for what the interpolation smears too.
+    tell which share of each voxel's signal is whose; brought through the same interpolation as R2*, they hold for
+    what the interpolation smears too.
     """
     where = np.isfinite(reference.fit.r2star_per_s)
     sample = sampler(
@@ -210,8 +210,9 @@ def align(
     )
     fit = fitted.fit
     nan = np.float32(np.nan)
+    say = _say_of_signal(fitted)
     aligned = AlignedSeries(
-        r2star_per_s=sample.sample(np.where(fitted.usable, fit.r2star_per_s, nan)),
+        r2star_per_s=sample.sample(np.where(fitted.usable, fit.r2star_per_s, nan), say=say),
         standard_error_per_s=sample.sample_standard_error(np.where(fitted.usable, fit.standard_error_per_s, nan)),
         s0=sample.sample(np.where(fitted.usable, fit.s0, nan)),
         s0_standard_error=_sampled_error(sample, fitted.usable, fit.s0_standard_error),
@@ -245,7 +246,22 @@ def align(
         volumes=occupancies,
         grid=fitted.series.grid,
     )
-    return replace(aligned, shares={name: np.nan_to_num(sample.sample(share)) for name, share in shares.items()})
+    return replace(
+        aligned, shares={name: np.nan_to_num(sample.sample(share, say=say)) for name, share in shares.items()}
+    )
+
+
+def _say_of_signal(fitted: FittedSeries) -> Array:
+    """How much a voxel's R2* counts between voxels: in full from half of the usual S₀ on, below it by its signal.
+
+    Lung has little signal and a high R2*: a voxel between lung and liver would show the liver's dose raised by it. Not
+    S₀ itself, whose noise goes along with that of R2* in hot voxels.
+    """
+    usual = 0.5 * float(np.median(fitted.fit.s0[fitted.usable])) if fitted.usable.any() else 0.0
+    if not usual > 0:
+        return np.ones(fitted.usable.shape, dtype=np.float32)
+    say: Array = np.clip(np.nan_to_num(fitted.fit.s0) / np.float32(usual), 0.0, 1.0).astype(np.float32)
+    return say
 
 
 def _sampled_error(sample: Sampler, usable: NDArray[np.bool_], error: Array | None) -> Array | None:

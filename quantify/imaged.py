@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import numpy as np
+
 from config.settings import QuantificationSettings
 from quantify.dose import dose_per_activity_concentration
 from quantify.findings import Injection, Registration
@@ -15,6 +17,7 @@ from quantify.model import Array, Grid, ParametricMap, Role, Volume
 from quantify.partial_volume import Shares
 from quantify.scintigraphy import expanded
 from quantify.statistics import resized
+from quantify.volumes import HEALTHY_LIVER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +95,22 @@ class VolumeOfInterest:
 
 
 def prepare_volumes(volumes: Sequence[Volume], settings: QuantificationSettings) -> tuple[VolumeOfInterest, ...]:
-    """What of the volumes is the same for all fractions: variants by the inter-operator change (u_VOI), expansion."""
+    """What of the volumes is the same for all fractions: variants by the inter-operator change (u_VOI), expansion.
+
+    A healthy part is grown and shrunk at its outer contour: its tumours are taken off again, since a liver drawn larger
+    holds no more of its tumours.
+    """
+    tumours = [v for v in volumes if v.role == Role.TUMOUR]
+    liver = next((v for v in volumes if v.role == Role.LIVER), None)
     prepared = []
     for volume in volumes:
         terms = settings.uncertainty
         percent = terms.contour_tumour_pct if volume.role == Role.TUMOUR else terms.contour_liver_pct
-        variants = tuple(
-            replace(volume, occupancy=occupancy, contour_volume_ml=0.0)
-            for occupancy in (resized(volume, -percent / 100), resized(volume, percent / 100))
-            if occupancy.any()
-        )
+        drawn = liver if volume.name == HEALTHY_LIVER and liver is not None else volume
+        sizes = [resized(drawn, change) for change in (-percent / 100, percent / 100)]
+        if volume.role == Role.HEALTHY_LIVER:
+            sizes = [_without(size, tumours) for size in sizes]
+        variants = tuple(replace(volume, occupancy=size, contour_volume_ml=0.0) for size in sizes if size.any())
         margin = settings.statistics.liver_expansion_mm
         prepared.append(
             VolumeOfInterest(
@@ -112,3 +121,10 @@ def prepare_volumes(volumes: Sequence[Volume], settings: QuantificationSettings)
             )
         )
     return tuple(prepared)
+
+
+def _without(occupancy: Array, tumours: Sequence[Volume]) -> Array:
+    left: Array = occupancy.copy()
+    for tumour in tumours:
+        left -= tumour.occupancy
+    return np.clip(left, 0.0, 1.0)

@@ -114,7 +114,7 @@ def _volume(
     for name in ("d90_gy", "d70_gy", "d50_gy"):
         value = getattr(statistics, name)
         if value is not None:
-            samples[name] = mc.dose_gy(terms, dose, value)
+            samples[name] = mc.dose_gy(terms, own.percentiles.get(name, dose), value)
     if statistics.dose_sd_gy is not None:
         samples["dose_sd_gy"] = mc.sd_gy(terms, statistics.dose_sd_gy)
         samples["cv"] = mc.cv(terms, dose, statistics.dose_sd_gy)

@@ -23,11 +23,19 @@ class Sampler:
     matrix: sparse.csr_array
     shape: tuple[int, int, int]
 
-    def sample(self, values: Array) -> Array:
-        """Interpolate `values`; NaN where less than half of the weight lies on finite source voxels."""
+    def sample(self, values: Array, *, say: Array | None = None) -> Array:
+        """Interpolate `values`; NaN where less than half of the weight lies on finite source voxels.
+
+        `say` (source shape, 0…1) is how much each voxel's value counts beside its nearness; all alike when None.
+        """
         flat, finite = _without_nan(values)
         total = self.matrix @ finite
-        return self._placed(self.matrix @ flat, total)
+        if say is None:
+            return self._placed(self.matrix @ flat, total)
+        counted = finite * np.nan_to_num(np.asarray(say, dtype=np.float32)).ravel()
+        weighted = self.matrix @ counted
+        mean = np.divide(self.matrix @ (flat * counted), weighted, out=np.zeros_like(weighted), where=weighted > 0)
+        return self._placed(mean * total, np.where(weighted > 0, total, np.float32(0)))
 
     def sample_standard_error(self, standard_error: Array) -> Array:
         """Standard error of the interpolated value: √Σ(w·SE)²/Σw, for noise independent between voxels."""

@@ -15,6 +15,9 @@ from quantify.model import Array, FloatArray, Grid, ParametricMap, Reason, Volum
 from quantify.partial_volume import Mixture
 from quantify.volumes import bounding_box
 
+_SEED = 90_70_50
+_REPLICATES = 24
+_MANY_VOXELS = 5000
 _ROOM_VOXELS = (4, 4, 4)
 """Room around a volume for a surface that moves by a few voxels."""
 
@@ -61,6 +64,22 @@ class Distribution:
     def dose_received_by(self, percent: float) -> float:
         """D_x: what the hottest `percent` of the volume receives at least, i.e. the (100 − x)th percentile."""
         return dose_received_by(self.dvh, percent)
+
+    def percentile_noise(self, percents: Sequence[float]) -> tuple[float, ...]:
+        """What voxel noise leaves on each D_x (k = 1), from the same values with their noise once more.
+
+        The noise of a percentile is that of the few voxels near it and of the spread that it is freed from: several
+        times that of the mean. Above 5,000 voxels it is little, and taken as 1.5 times the mean's.
+        """
+        if self.values.size > _MANY_VOXELS:
+            return (1.5 * self.mean_standard_error,) * len(percents)
+        rng = np.random.default_rng(_SEED)
+        found = []
+        for _ in range(_REPLICATES):
+            noisy = self.values + self.standard_error * rng.standard_normal(self.values.size)
+            again = replace(self, values=noisy, standard_error=np.sqrt(2.0) * self.standard_error)
+            found.append([again.dose_received_by(percent) for percent in percents])
+        return tuple(float(spread) for spread in np.std(found, axis=0, ddof=1))
 
     def coverage(self, dose_gy: float) -> float:
         """V_x: the share (0…1) of the evaluable volume that receives at least `dose_gy`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from quantify.scintigraphy import scintigraphic_contour
 from quantify.statistics import Distribution, distribution, tumour_to_normal
 from quantify.uncertainty import repeat_per_s, s0_per_s
 
+_PERCENTS = (90, 70, 50)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Measured:
@@ -34,6 +36,8 @@ class Measured:
     dose: MeasuredDose | None = None
     concentration_gy: float = 0.0
     per_gy_mbq: float = 0.0
+    percentiles: Mapping[str, MeasuredDose] = field(default_factory=dict)
+    """What each D_x hangs on: as the mean, but for its own contour and noise."""
 
 
 def measured_volumes(
@@ -139,7 +143,8 @@ def _measured(
             f"at least {100 * settings.minimum_evaluable_fraction:.0f} % is needed"
         )
         return Measured(statistics=replace(empty, message=message))
-    dose = _hangs_on(fraction, maps, interest, doses, progress, physics)
+    variants = [d for variant in interest.variants if (d := distribution(maps.dose, variant)) is not None]
+    dose = _hangs_on(fraction, maps, interest, doses, variants, progress, physics)
     terms = budget(dose, settings.uncertainty)
     at_floor = 100.0 * concentration.lower_bound_fraction
     bound = at_floor > 0 and at_floor >= settings.lower_bound_pct
@@ -158,9 +163,28 @@ def _measured(
         activity_expanded_mbq=_expanded_activity(maps, interest, concentration.mean * per_gy_mbq),
         budget=terms,
     )
+    percentiles: dict[str, MeasuredDose] = {}
     if precise(statistics, physics):
         statistics = _with_spread(statistics, doses, maps, interest, mixed, physics)
-    return Measured(statistics=statistics, dose=dose, concentration_gy=concentration.mean, per_gy_mbq=per_gy_mbq)
+        percentiles = _percentiles(dose, doses, variants)
+    return Measured(
+        statistics=statistics,
+        dose=dose,
+        concentration_gy=concentration.mean,
+        per_gy_mbq=per_gy_mbq,
+        percentiles=percentiles,
+    )
+
+
+def _percentiles(dose: MeasuredDose, doses: Distribution, variants: Sequence[Distribution]) -> dict[str, MeasuredDose]:
+    """What D90, D70 and D50 hang on: a contour moves a percentile more than the mean, and so does noise."""
+    noise = doses.percentile_noise(_PERCENTS)
+    found = {}
+    for percent, noise_gy in zip(_PERCENTS, noise, strict=True):
+        at = [variant.dose_received_by(percent) for variant in variants]
+        contour_gy = (at[1] - at[0]) / 2 if len(at) == 2 else 0.0
+        found[f"d{percent}_gy"] = replace(dose, contour_gy=contour_gy, noise_gy=noise_gy)
+    return found
 
 
 def _with_spread(
@@ -211,12 +235,13 @@ def _hangs_on(
     maps: FractionMaps,
     interest: VolumeOfInterest,
     doses: Distribution,
+    variants: Sequence[Distribution],
     progress: Progress,
     physics: Physics,
 ) -> MeasuredDose:
     """What the uncertainty of a mean hangs on: series and references with their weights, contour, noise, S0."""
     terms, name = physics.settings.uncertainty, interest.volume.name
-    means = [d.mean for variant in interest.variants if (d := distribution(maps.dose, variant)) is not None]
+    means = [variant.mean for variant in variants]
     holmium = distribution(maps.holmium, interest.volume)
     change = 0.0 if holmium is None else holmium.mean * physics.relaxivity_per_s_per_mg_ml
     own = repeat_per_s(change, terms, absolute_per_s=physics.repeat_per_s)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -18,6 +21,7 @@ from console.outputs.wording import RESEARCH_USE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+PHYSICS = ROOT / "docs" / "physics.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -27,6 +31,8 @@ BUILD_PATHS = re.compile("|".join(["/" + r"work/(?:main|shared)", "/" + r"(?:hom
 REGISTRIES = re.compile(
     r"https?://(?:[\w.-]*\.)?(?:" + "|".join(["pypi" + r"\.org", "pythonhosted" + r"\.org", "artifact" + "ory"]) + ")"
 )
+# Notes that were never part of the repository; a section of one, or a numbered hazard, leads a reader nowhere.
+PAPERS_OF_NOBODY = re.compile(r"\b(?:design|screen|measured|dicom|style|spec) " + r"§\d+|\bhazards? " + r"\d+")
 INDEX_OPTION = re.compile(r"^\s*--(?:extra-)?" + r"index-url\s", re.MULTILINE)
 
 
@@ -75,10 +81,60 @@ def test_every_relative_link_resolves(page: Path) -> None:
             assert anchor in anchors_of(file), f"{page.name} links to {target}: no such heading"
 
 
+def test_whatever_the_physics_page_names_exists() -> None:
+    """Its tests, its modules and its settings: a reader follows them."""
+    text = PHYSICS.read_text(encoding="utf-8")
+    tests = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+    assert len(tests) >= 15
+    for file, name in tests:
+        assert re.search(rf"^def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), f"{file}::{name}"
+    for file in re.findall(r"`((?:quantify|config|tests)/[\w/]+\.py)`", text):
+        assert (ROOT / file).is_file(), file
+    known = set(keys_of(tomllib.loads((ROOT / "config" / "defaults.toml").read_text(encoding="utf-8"))))
+    named = re.findall(r"`((?:quantification|alarms)(?:\.\w+)+)`", text)
+    budget = text.split("## 4.")[1].split("## 5.")[0]
+    named += [f"quantification.uncertainty.{key}" for key in re.findall(r"`([a-z]\w+)`", budget)]
+    assert len(named) >= 30
+    assert set(named) <= known
+
+
+def keys_of(table: dict[str, Any], above: str = "") -> Iterator[str]:
+    """Dotted keys of a table and of those in it."""
+    for key, value in table.items():
+        yield from keys_of(value, f"{above}{key}.") if isinstance(value, dict) else [above + key]
+
+
+def test_every_citation_in_the_code_resolves() -> None:
+    """A page, a decision, a heading or a section that a docstring or comment cites is in this repository."""
+    sections = set(re.findall(r"^## (\d+)\.", PHYSICS.read_text(encoding="utf-8"), re.MULTILINE))
+    decisions = {path.name[:4] for path in (ROOT / "docs" / "decisions").glob("*.md")}
+    folders = ("quantify", "config", "console", "dicom_listener", "tests", "benchmarks", "scripts")
+    files = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    cited, lost = 0, []
+    for file in files:
+        text = " ".join(re.sub(r"^\s*#", "", line).strip() for line in file.read_text(encoding="utf-8").splitlines())
+        pages = re.findall(r"(?<![\w./*\"])((?:[\w-]+/)*[\w-]+\.md)\b", text)
+        lost += [f"{file.name}: {page}" for page in pages if not (ROOT / page).exists()]
+        headings = re.findall(r"([\w/]+\.md), \"([^\"]+)\"", text)
+        lost += [f"{file.name}: {page}, {head}" for page, head in headings if head not in headings_of(ROOT / page)]
+        numbers = re.findall(r"docs/decisions/(\d{4})", text)
+        lost += [f"{file.name}: decision {number}" for number in numbers if number not in decisions]
+        runs = re.findall(r"physics(?:\.md)? ((?:§\d+(?:, numbers of | and |, )?)+)", text)
+        own = [section for run in runs for section in re.findall(r"\d+", run)]
+        lost += [f"{file.name}: physics §{section}" for section in own if section not in sections]
+        lost += [f"{file.name}: {found}" for found in re.findall(PAPERS_OF_NOBODY, text)]
+        cited += len(pages) + len(own)
+    assert cited > 50
+    assert lost == []
+
+
+def headings_of(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def anchors_of(page: Path) -> set[str]:
     """Headings as the anchors that they become."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings_of(page)}
 
 
 def test_the_first_screen_of_the_readme_shows_the_console_and_both_commands() -> None:
@@ -98,8 +154,6 @@ def test_every_make_target_that_is_spoken_of_exists(target: str) -> None:
 
 
 def test_the_annotated_plan_is_a_valid_plan() -> None:
-    import tomllib
-
     text = (ROOT / "docs" / "plan.md").read_text(encoding="utf-8")
     block = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
     assert block is not None

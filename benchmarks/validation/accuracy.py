@@ -249,7 +249,7 @@ def pictures(figures: Figures) -> list[Picture]:
         panels.append(Panel(title=f"{words} (beyond ±{limit:.0f} %: at the edge)", x_label="true mean dose [Gy]",
                             y_label="error [%]", curves=curves, log_x=True, y_limits=(-limit * 1.03, limit * 1.03),
                             x_ticks=[(v, f"{v:g}") for v in (2, 5, 10, 20, 50, 100, 200, 500)]))  # fmt: skip
-    bars = []
+    dots = []
     names = [("none", []), *((factor, [factor]) for factor in FACTORS)]
     for colour, (role, words) in enumerate(
         ((Role.TUMOUR.value, "tumours"), (Role.HEALTHY_LIVER.value, "healthy liver"))
@@ -258,10 +258,11 @@ def pictures(figures: Figures) -> list[Picture]:
             _over_phantoms([p for p in figures["alone"] if p["only"] == only], role, last=False, signed=False)
             for _, only in names
         ]
-        bars.append(Curve(x=[k + 0.1 * (colour - 0.5) for k in range(len(names))], y=[m for m, _ in found],
-                          error=[0.0 if np.isnan(e) else e for _, e in found], label=words, colour=colour))  # fmt: skip
+        dots.append(Curve(x=[k + 0.1 * (colour - 0.5) for k in range(len(names))], y=[m for m, _ in found],
+                          error=[0.0 if np.isnan(e) else e for _, e in found], label=words, colour=colour,
+                          style="dots"))  # fmt: skip
     cost = Panel(title="absolute error with one disturbance alone", x_label="", y_label="mean |error| / bound",
-                 curves=bars, x_ticks=[(k, name) for k, (name, _) in enumerate(names)])  # fmt: skip
+                 curves=dots, x_ticks=[(k, name) for k, (name, _) in enumerate(names)])  # fmt: skip
     return [
         Picture(name="accuracy", caption="Error of every mean against its true dose.", panels=panels),
         Picture(name="accuracy-factors", caption="What each disturbance costs, in units of the bound.", panels=[cost]),

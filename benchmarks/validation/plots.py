@@ -59,9 +59,11 @@ def _draw_curve(axis: Any, curve: Curve, number: int) -> None:
     colour = "#9aa3ab" if place < 0 else _COLOURS[place % len(_COLOURS)]
     dash = "--" if curve.dashed else "-"
     if curve.style == "points":
-        axis.plot(curve.x, curve.y, ".", ms=4, alpha=0.55, color=colour, label=curve.label or None, mew=0)
-    elif curve.style == "bars":
-        axis.bar(curve.x, curve.y, yerr=curve.error, color=colour, alpha=0.8, label=curve.label or None, width=0.7)
+        axis.plot(curve.x, curve.y, ".", ms=5, alpha=0.6, color=colour, label=curve.label or None, mew=0)
+    elif curve.style == "dots":
+        axis.errorbar(
+            curve.x, curve.y, yerr=curve.error, fmt="o", ms=5, capsize=3, color=colour, label=curve.label or None
+        )
     elif curve.error is not None:
         axis.errorbar(
             curve.x,

@@ -18,7 +18,7 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One line or cloud of a picture; ``error`` is a half width, ``style`` is 'line', 'points' or 'bars'."""
+    """One line or cloud. ``error`` is a half width; ``style``: 'line', 'points' or 'dots' (with error)."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -99,8 +99,3 @@ def silent(share: float) -> None:
 def part(progress: Progress, start: float, end: float) -> Progress:
     """Progress of one part of a run, which lies between two shares of the whole."""
     return lambda share: progress(start + (end - start) * share)
-
-
-def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> Figures:
-    """Both, the second over the first."""
-    return {**first, **second}

@@ -254,6 +254,6 @@ def pictures(figures: Figures) -> list[Picture]:
 
 
 SECTION = Section(
-    name="tedana", title="The fit against tedana", unit="voxels for each R2*", full=3000, quick=200, seed=20260306,
+    name="tedana", title="The fit against tedana", unit="voxels for each R2*", full=2000, quick=200, seed=20260306,
     run=run, markdown=markdown, pictures=pictures,
 )  # fmt: skip

@@ -128,7 +128,7 @@ def build_badge(
     now: datetime | None,
     maps_settings_sha256: str = "",
 ) -> Badge:
-    """Which result the images show and why it may no longer stand for the patient (hazard 4).
+    """Which result the images show and why it may no longer stand for the patient.
 
     It starts with ``STALE`` after a newer injection, while a newer series arrives, after a change of settings and
     past the age limit.

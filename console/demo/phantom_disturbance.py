@@ -100,9 +100,10 @@ class Disturbances:
         breath_hold = self.breath_hold_mm * float(rng.uniform(-1.0, 1.0))
         return SeriesState(
             fat_fraction=self.fat_fraction,
-            drift_per_s=round(drift, 4),
-            gain_field=(round(a, 4), round(b, 4), round(c, 4), round(d, 4)),
-            breath_hold_mm=round(breath_hold, 3),
+            # + 0.0: a disturbance that is off is 0, not −0, in the truth file.
+            drift_per_s=round(drift, 4) + 0.0,
+            gain_field=(round(a, 4) + 0.0, round(b, 4) + 0.0, round(c, 4) + 0.0, round(d, 4) + 0.0),
+            breath_hold_mm=round(breath_hold, 3) + 0.0,
         )
 
 

@@ -20,7 +20,7 @@ IMPLEMENTATION_VERSION = "HOLMIA_PHANTOM"
 
 
 class Flavour(StrEnum):
-    """Which scanner's habits the files follow (dicom.md, "What vendors do")."""
+    """Which scanner's habits the files follow."""
 
     SIEMENS_CLASSIC = "siemens-classic"
     SIEMENS_ENHANCED = "siemens-enhanced"

@@ -1,4 +1,4 @@
-"""The plan that belongs to a phantom treatment, as the TOML that a physicist would write (design §7)."""
+"""The plan that belongs to a phantom treatment, as the TOML that a physicist would write (docs/plan.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``results.json`` and ``results.csv`` (design §8): the one place where Python names become the names in files."""
+"""``results.json`` and ``results.csv``: the one place where Python names become the names in files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def software_version() -> str:
 
 
 def results_document(snapshot: Snapshot) -> dict[str, Any]:
-    """Everything known of a treatment as the JSON document of design §8. Unknown is None; there is no NaN."""
+    """Everything known of a treatment as a JSON document (README.md). Unknown is None; there is no NaN."""
     zone = ZoneInfo(snapshot.plan.time_zone) if snapshot.plan is not None else ZoneInfo("UTC")
     reference = snapshot.reference
     return {

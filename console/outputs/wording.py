@@ -1,4 +1,4 @@
-"""The words that go on the splash, in the header and in every output (hazards.md)."""
+"""The words that go on the splash, in the header and in every output."""
 
 RESEARCH_USE = (
     "For research use only. Not a medical device; not cleared, approved or CE-marked. "

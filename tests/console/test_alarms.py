@@ -1,4 +1,4 @@
-"""Alarms: which finding raises which, with what priority, and always under the same id (hazards 18)."""
+"""Alarms: which finding raises which, with what priority, and always under the same id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MRI sees mass: every microgram carries the specific activity of its own injection (physics.md §2)."""
+"""MRI sees mass: every microgram carries the specific activity of its own injection (docs/physics.md §2)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def activity_maps(masses, increments):
     ids=["6 GBq after 3.40 d", "2 GBq after 1.63 d"],
 )
 def test_decay_reproduces_published_numbers(activity_gbq, days, expected_gbq):
-    """physics.md §8."""
+    """docs/physics.md §8."""
     left = MeasuredActivity(activity_mbq=1000 * activity_gbq, time=NOON).at(NOON + timedelta(days=days), HO)
     assert left == pytest.approx(1000 * expected_gbq, rel=2e-3)
 
@@ -48,7 +48,7 @@ def test_a_time_without_zone_is_refused():
 
 
 def test_dose_is_15_87_mj_per_mbq_over_density():
-    """physics.md §8: uniform 0.334 mg/mL at 12 MBq/mg and 1.06 g/mL is 60.0 Gy; 3.7 MBq in 15.3 mL is 3.62 Gy."""
+    """docs/physics.md §8: uniform 0.334 mg/mL at 12 MBq/mg and 1.06 g/mL is 60.0 Gy; 3.7 MBq in 15.3 mL is 3.62 Gy."""
     sixty = local_deposition_gy(np.array([0.334 * 12.0], dtype=np.float32), isotope=HO, density_g_per_ml=1.06)
     assert sixty[0] == pytest.approx(60.0, rel=1e-3)
     small = local_deposition_gy(np.array([3.7 / 15.3], dtype=np.float32), isotope=HO, density_g_per_ml=1.06)

@@ -1,4 +1,4 @@
-"""The Cramér–Rao table of physics.md §2, and the fits held against it: bias, scatter, stated standard error."""
+"""The Cramér–Rao table of docs/physics.md §2, and the fits held against it: bias, scatter, stated standard error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from quantify.cramer_rao import cramer_rao_sd
 from quantify.r2star import S0Prior, fit_r2star
 
-# physics.md §2: SD per voxel [s⁻¹], 10 echoes 1.2–12 ms, SNR 50.
+# docs/physics.md §2: SD per voxel [s⁻¹], 10 echoes 1.2–12 ms, SNR 50.
 TEN_ECHOES_S = tuple(1.2e-3 * n for n in range(1, 11))
 RATES = (50, 100, 200, 400, 800, 1600)
 FREE = (2.6, 3.6, 7.1, 21, 90, 750)

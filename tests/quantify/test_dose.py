@@ -17,7 +17,7 @@ HO = holmium_166()
     ids=["0.334 mg/mL", "1 mg/mL", "3.7 MBq in 15.3 mL"],
 )
 def test_published_doses(activity_mbq_per_ml, expected_gy):
-    """physics.md §2 and §8: 12.0 MBq/mg, 15.87 mJ/MBq, 1.06 g/mL."""
+    """docs/physics.md §2 and §8: 12.0 MBq/mg, 15.87 mJ/MBq, 1.06 g/mL."""
     given = local_deposition_gy(np.array([activity_mbq_per_ml]), isotope=HO, density_g_per_ml=1.06)
     assert given[0] == pytest.approx(expected_gy, rel=1e-3)
 

@@ -31,7 +31,7 @@ def random_case(seed):
 
 
 def test_d70_of_1_to_100_is_the_30th_percentile():
-    """physics.md §8."""
+    """docs/physics.md §8."""
     curve = exact_dvh(np.arange(100.0, 0.0, -1.0), ones(100))
     assert dose_received_by(curve, 70) == pytest.approx(np.percentile(np.arange(1, 101), 30))
     assert dose_received_by(curve, 70) == pytest.approx(30.7)

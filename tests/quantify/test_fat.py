@@ -81,7 +81,7 @@ def test_noise_alone_is_not_fat(series):
 
 @FIELDS
 def test_three_echoes_against_ten_lose_tens_per_s_unless_fat_is_modelled(series, field_t):
-    """physics.md §2: 10 % fat, three usable echoes against a ten-echo reference, ΔR2* 300 s⁻¹."""
+    """docs/physics.md §2: 10 % fat, three usable echoes against a ten-echo reference, ΔR2* 300 s⁻¹."""
     reference = fatty(series, 40, 0.1, field_t, sigma=0.5, seed=1)
     hot = with_echoes(fatty(series, 340, 0.1, field_t, sigma=0.5, seed=2), (0, 1, 2))
     unmodelled = fit_r2star(hot, sigma=0.5).r2star_per_s - fit_r2star(reference, sigma=0.5).r2star_per_s

@@ -27,7 +27,7 @@ def quantified(reference, fraction, registration=SAME, relaxivity=218.0):
 
 
 def test_0_334_mg_per_ml_is_a_change_of_72_8_per_s(series):
-    """physics.md §8: uniform 0.334 mg/mL; ΔR2* 72.8 s⁻¹ at 218."""
+    """docs/physics.md §8: uniform 0.334 mg/mL; ΔR2* 72.8 s⁻¹ at 218."""
     _, holmium = quantified(series(np.full(SHAPE, 40.0)), series(np.full(SHAPE, 112.8)))
     assert holmium.values == pytest.approx(0.334, rel=1e-3)
     assert (holmium.reason == Reason.EVALUABLE).all()

@@ -56,12 +56,12 @@ def noise(shape, seed=0, dtype=np.float64):
     ],
 )
 def test_self_s_values_agree_with_mird_17(nuclide, edge_mm, published, density):
-    """physics.md §3: within 2 %, in either medium."""
+    """docs/physics.md §3: within 2 %, in either medium."""
     assert self_s_value(nuclide, edge_mm, density) == pytest.approx(published, rel=0.02)
 
 
 def test_self_s_value_of_166ho_in_3_mm():
-    """physics.md §3: 1.745 mGy/MBq·s in water."""
+    """docs/physics.md §3: 1.745 mGy/MBq·s in water."""
     assert self_s_value(HOLMIUM_166, 3.0, 1.0) == pytest.approx(1.745, rel=0.02)
 
 
@@ -70,7 +70,7 @@ def test_self_s_value_of_166ho_in_3_mm():
     [((2.0, 2.0, 2.0), 0.315), ((3.0, 3.0, 3.0), 0.423), ((4.42, 4.42, 4.42), 0.541), ((5.0, 2.0, 2.0), 0.373)],
 )
 def test_a_voxel_keeps_the_published_share_of_its_166ho_energy(spacing_mm, published):
-    """physics.md §3, in water."""
+    """docs/physics.md §3, in water."""
     assert voxel_kernel(HO, spacing_mm, density_g_per_ml=1.0).self_absorbed_fraction == pytest.approx(
         published, abs=0.01
     )
@@ -78,7 +78,7 @@ def test_a_voxel_keeps_the_published_share_of_its_166ho_energy(spacing_mm, publi
 
 @pytest.mark.parametrize(("diameter_mm", "published"), [(5, 0.53), (10, 0.736), (20, 0.865), (30, 0.910), (50, 0.945)])
 def test_a_sphere_keeps_the_published_share_of_its_166ho_energy(diameter_mm, published):
-    """physics.md §3."""
+    """docs/physics.md §3."""
     assert sphere_absorbed_fraction(HO, diameter_mm, 1.0) == pytest.approx(published, abs=0.01)
 
 
@@ -188,7 +188,7 @@ def test_dose_is_linear_in_activity():
 
 
 def test_heterogeneity_shrinks():
-    """At MRI voxels local deposition exaggerates it (physics.md §3)."""
+    """At MRI voxels local deposition exaggerates it (docs/physics.md §3)."""
     activity = noise((16, 24, 24))
     inner = (slice(3, -3),) * 3
     assert dose(activity)[inner].std() < 0.6 * local(activity)[inner].std()

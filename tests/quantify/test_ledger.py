@@ -45,13 +45,13 @@ def at_noon(activity: float | None, hours: float) -> float:
 
 @pytest.mark.parametrize(("activity", "days"), [(6000.0, 3.40), (2000.0, 1.63)])
 def test_what_is_drawn_decays_to_the_time_of_injection(activity, days):
-    """physics.md §8: 6 GBq after 3.40 d, 2 GBq after 1.63 d: 0.7275 GBq."""
+    """docs/physics.md §8: 6 GBq after 3.40 d, 2 GBq after 1.63 d: 0.7275 GBq."""
     row = written([entry(1, "A", hours=24 * days)], [vial(activity=activity)], [residual(0.0, 1)]).rows[0]
     assert row.net_mbq == row.drawn_mbq == pytest.approx(727.5, rel=2e-3)
 
 
 def test_a_vial_is_divided_by_planned_activities():
-    """physics.md §8: 8.06 GBq in fractions of 10/30/30/30 % are 0.806 + 3 × 2.418 GBq."""
+    """docs/physics.md §8: 8.06 GBq in fractions of 10/30/30/30 % are 0.806 + 3 × 2.418 GBq."""
     planned = [806.0, 2418.0, 2418.0, 2418.0]
     entries = [entry(n, "A", planned_mbq=p) for n, p in enumerate(planned, 1)]
     rows = written(entries, [vial(activity=8060.0)], [residual(0.0, 1, 2, 3, 4)]).rows

@@ -12,7 +12,7 @@ SPACING = (3.0, 3.0, 3.0)
 
 
 def test_1_gbq_in_1_l_is_48_54_gy():
-    """physics.md §8."""
+    """docs/physics.md §8."""
     assert y90_local_dose_gy(1.0, 1.0) == pytest.approx(48.54, abs=0.005)
 
 

@@ -39,7 +39,7 @@ def test_freeing_the_signal_from_the_noise_floor_beats_leaving_it(series):
     with_floor = np.nanmean(fit_r2star(noisy, sigma=0.0).r2star_per_s) - 300
     freed = np.nanmean(fit_r2star(noisy, sigma=5.0).r2star_per_s) - 300
     assert with_floor < -20
-    assert abs(freed) < 9  # measured.md: −6 at SNR 20
+    assert abs(freed) < 9  # docs/decisions/0004: −6 at SNR 20
 
 
 def test_r2star_does_not_depend_on_gain(series):

@@ -92,7 +92,7 @@ def test_known_motion_is_found_within_a_millimetre(translation, rotation):
     moving, _ = sampled(truth, 2, gain=1.7)
     found = register(reference=reference, moving=moving, region=liver, settings=RegistrationSettings())
     assert found.status == (RegistrationStatus.OK if any(translation) else RegistrationStatus.NOT_NEEDED)
-    assert target_error_mm(found, truth, liver, reference.grid) < 1.05  # measured.md: worst of known shifts
+    assert target_error_mm(found, truth, liver, reference.grid) < 1.05  # worst of known shifts to 5 mm and 3°
     assert found.similarity > 0.9
 
 

@@ -38,7 +38,7 @@ def make_volume(occupancy, grid, role=Role.TUMOUR):
 
 
 def test_d70_is_the_30th_percentile(grid):
-    """physics.md §8: doses 1…100."""
+    """docs/physics.md §8: doses 1…100."""
     g = grid((1, 10, 10))
     doses = distribution(make_map(np.arange(1, 101).reshape(1, 10, 10), g), make_volume(np.ones(g.shape), g))
     assert doses.dose_received_by(70) == pytest.approx(np.percentile(np.arange(1, 101), 30))
@@ -46,7 +46,7 @@ def test_d70_is_the_30th_percentile(grid):
 
 
 def test_120_gy_over_70_percent_is_84_gy(grid):
-    """physics.md §8."""
+    """docs/physics.md §8."""
     g = grid((1, 10, 10))
     values = np.where(np.arange(100) < 70, 120.0, 0.0).reshape(1, 10, 10)
     assert distribution(make_map(values, g), make_volume(np.ones(g.shape), g)).mean == pytest.approx(84.0)
@@ -76,7 +76,7 @@ def test_coverage_of_a_negative_dose_is_refused(grid):
 
 
 def test_a_whole_from_its_parts_is_84_gy():
-    """physics.md §8: 120 Gy over 70 % of the liver; what no part covers received nothing."""
+    """docs/physics.md §8: 120 Gy over 70 % of the liver; what no part covers received nothing."""
     assert whole_volume_dose_gy([(120.0, 0.7)]) == pytest.approx(84.0)
     assert whole_volume_dose_gy([(120.0, 0.7), (0.0, 0.3)]) == pytest.approx(84.0)
     assert whole_volume_dose_gy([(60.0, 0.25), (60.0, 0.75)]) == pytest.approx(60.0)
@@ -92,7 +92,7 @@ def test_parts_that_make_no_whole_are_refused(parts, message):
 
 
 def test_tumour_to_normal_is_a_ratio_of_concentrations():
-    """physics.md §8: 200 counts/100 mL over 300 counts/1500 mL = 10; the ratio of totals would be 0.67."""
+    """docs/physics.md §8: 200 counts/100 mL over 300 counts/1500 mL = 10; the ratio of totals would be 0.67."""
     counts = {"tumour_total": 200.0, "tumour_volume_ml": 100.0, "normal_total": 300.0, "normal_volume_ml": 1500.0}
     assert tumour_to_normal_of_totals(**counts) == pytest.approx(10.0)
     assert tumour_to_normal(2.0, 0.2) == pytest.approx(10.0)
@@ -191,7 +191,7 @@ def test_doubling_a_weight_is_having_the_voxel_twice():
 
 
 def test_noise_is_taken_out_of_spread_and_d70(grid):
-    """SNR alone must not lower the D70 of a uniform tumour (physics.md §6: −2 Gy at 20 Gy)."""
+    """SNR alone must not lower the D70 of a uniform tumour (docs/physics.md §6: −2 Gy at 20 Gy)."""
     g = grid((10, 40, 40))
     rng = np.random.default_rng(7)
     noisy = 20.0 + 4.0 * rng.standard_normal(g.shape)

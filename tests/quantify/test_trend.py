@@ -1,4 +1,4 @@
-"""The 10 % rule of EMERITUS-1 and what physics.md §5 makes of it."""
+"""The 10 % rule of EMERITUS-1 and what docs/physics.md §5 makes of it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def last(doses, *, u=0.5, baseline=0.0, fed=True, **settings):
     ],
 )
 def test_a_deviation_of_10_percent_or_more_flags(fourth, flagged, direction):
-    """physics.md §8: D = 10, 40, 70 → D̂₄ = 100; D₄ = 90 → −10 %, flagged; 90.1 not; 110 flagged."""
+    """docs/physics.md §8: D = 10, 40, 70 → D̂₄ = 100; D₄ = 90 → −10 %, flagged; 90.1 not; 110 flagged."""
     point = last((10, 40, 70, fourth))
     assert point.status == TrendStatus.TESTED
     assert point.expected_gy == pytest.approx(100.0)
@@ -75,7 +75,7 @@ def test_every_later_point_is_tested_against_the_first_three():
 
 
 def test_tested_is_the_dose_gained_at_this_position():
-    """physics.md §5: with 50 Gy from before, losing half of an expected 9 Gy is −15 % of this position's uptake."""
+    """physics §5: with 50 Gy from before, losing half of an expected 9 Gy is −15 % of this position's uptake."""
     point = last((53, 62, 71, 75.5), baseline=50.0)
     assert point.expected_gy == pytest.approx(80.0)
     assert point.deviation_pct == pytest.approx(-15.0)

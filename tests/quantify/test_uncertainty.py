@@ -103,7 +103,7 @@ def test_a_measured_scatter_replaces_the_working_value_but_not_the_relative_one(
 
 
 def test_a_blended_s0_biases_r2star_by_its_share():
-    """physics.md §2: an S0 error of ε biases R2* by up to ln(1 + ε)/TE₁."""
+    """docs/physics.md §2: an S0 error of ε biases R2* by up to ln(1 + ε)/TE₁."""
     settings = only(s0_gain_pct=4.0)
     assert s0_per_s(s0_weight_mean=1.0, te1_s=1.2e-3, settings=settings) == pytest.approx(np.log(1.04) / 1.2e-3)
     assert s0_per_s(s0_weight_mean=0.0, te1_s=None, settings=settings) == 0.0

@@ -84,7 +84,7 @@ def test_dice_is_one_for_the_same_and_zero_for_others(grid):
 
 
 def test_a_liver_shifted_by_15_mm_still_scores_0_85(grid):
-    """physics.md §6: why Dice is no gate. Balls of 1.8 L: 1 − 3d/4R + d³/16R³ = 0.851."""
+    """docs/physics.md §6: why Dice is no gate. Balls of 1.8 L: 1 − 3d/4R + d³/16R³ = 0.851."""
     g = grid((52, 52, 60), (3.0, 3.0, 3.0))
     z, y, x = ((i - (n - 1) / 2) * 3.0 for i, n in zip(np.indices(g.shape), g.shape, strict=True))
     here, shifted = (make_volume(z**2 + y**2 + (x + d) ** 2 <= 75.46**2, g, role=Role.LIVER) for d in (-7.5, 7.5))
