@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from quantify.model import Array, ParametricMap, Reason, Role, Volume
-from quantify.statistics import distribution
 from quantify.volumes import bounding_box
 
 SCINTIGRAPHIC_CONTOUR = "Scintigraphic contour"
@@ -96,7 +95,7 @@ def expanded(volume: Volume, *, margin_mm: float, name: str = "") -> Volume:
     """The volume grown by a margin on all sides, for the activity that motion and blur carried outside of it.
 
     EMERITUS-1 and the 166Ho SPECT literature: the liver by 10 mm. Mass and volume stay those of the volume itself
-    (`expanded_mean`).
+    (`ring_content`).
 
     A voxel's distance to the surface is that to the nearest voxel of the volume (distance transform in mm along each
     axis), less the part of that voxel which the volume fills; the new surface is a voxel thick, as the old one was.
@@ -159,12 +158,11 @@ def _grown(occupancy: Array, spacing_mm: tuple[float, float, float], margin_mm: 
     return result
 
 
-def expanded_mean(values: ParametricMap, volume: Volume, grown: Volume) -> float | None:
-    """Mean of a volume with the content of its expansion: total of the expanded volume over the volume's own size.
+def ring_content(values: ParametricMap, volume: Volume, grown: Volume) -> float:
+    """What a map holds in the ring that an expansion adds: Σ values·occupancy·v, in the map's unit times mL.
 
-    Activity from the expanded volume, mass from the original one (EMERITUS-1): for a concentration, or a dose by local
-    deposition, mean + Σ_ring values·occupancy·v / V, in the map's unit. Voxels of the volume itself that cannot be
-    evaluated take the mean of its others; those of the ring count nothing (air holds no microspheres).
+    Activity comes from the expanded volume, mass from the original one: the ring's activity is added to the volume's
+    own. Voxels of the ring that cannot be evaluated count nothing (air holds no microspheres).
 
     Parameters
     ----------
@@ -173,24 +171,16 @@ def expanded_mean(values: ParametricMap, volume: Volume, grown: Volume) -> float
     grown
         `expanded` of the volume, made once for all fractions.
 
-    Returns
-    -------
-    float or None
-        None if no voxel of the volume can be evaluated.
-
     Raises
     ------
     ValueError
         If map and volumes lie on different grids.
     """
-    inside = distribution(values, volume)
-    if not grown.grid.same_as(volume.grid):
-        raise ValueError(f"expanded_mean: {volume.name!r} and its expansion lie on different grids.")
-    if inside is None:
-        return None
+    if not (grown.grid.same_as(volume.grid) and values.grid.same_as(volume.grid)):
+        raise ValueError(f"ring_content: the map, {volume.name!r} and its expansion lie on different grids.")
     box = bounding_box(grown.occupancy > 0)
     reason, level = values.reason[box], values.values[box]
     evaluable = ((reason == Reason.EVALUABLE) | (reason == Reason.LOWER_BOUND)) & np.isfinite(level)
     ring = grown.occupancy[box] - volume.occupancy[box]
     outside = float((ring * np.where(evaluable, level, np.float32(0))).sum(dtype=np.float64))
-    return inside.mean + outside * values.grid.voxel_volume_ml / (volume.contour_volume_ml or volume.volume_ml)
+    return outside * values.grid.voxel_volume_ml

@@ -17,7 +17,7 @@ from quantify.imaged import ImagedFraction, Physics, VolumeOfInterest
 from quantify.model import ParametricMap, Reason, Role, Volume
 from quantify.monte_carlo import MeasuredDose
 from quantify.partial_volume import Mixture, mixture
-from quantify.scintigraphy import scintigraphic_contour
+from quantify.scintigraphy import ring_content, scintigraphic_contour
 from quantify.statistics import Distribution, distribution, tumour_to_normal
 from quantify.uncertainty import repeat_per_s, s0_per_s
 
@@ -284,9 +284,7 @@ def _s0_per_s(fraction: ImagedFraction, volume: Volume, physics: Physics) -> flo
 
 
 def _expanded_activity(maps: FractionMaps, interest: VolumeOfInterest, inside_mbq: float) -> float | None:
-    """Activity of the volume with the ring around it; None but for the liver. What is not evaluable counts nothing."""
+    """Activity of the volume with the ring around it; None but for the liver."""
     if interest.expanded is None:
         return None
-    ring = interest.expanded.occupancy - interest.volume.occupancy
-    outside = float(np.nansum(ring[ring > 0] * maps.activity.values[ring > 0], dtype=np.float64))
-    return inside_mbq + outside * maps.activity.grid.voxel_volume_ml
+    return inside_mbq + ring_content(maps.activity, interest.volume, interest.expanded)

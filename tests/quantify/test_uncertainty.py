@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from config.settings import QuantificationSettings, UncertaintySettings
-from quantify.uncertainty import common_relative, dose_uncertainty, repeat_per_s, s0_per_s
+from quantify.budget import budget
+from quantify.monte_carlo import MeasuredDose
+from quantify.uncertainty import common_relative, repeat_per_s, s0_per_s
 
 ZERO = {
     "relaxivity_pct": 0.0,
@@ -25,9 +27,28 @@ def only(**terms: float) -> UncertaintySettings:
     return UncertaintySettings().model_copy(update={**ZERO, **terms})
 
 
+def measured(
+    settings: UncertaintySettings,
+    *,
+    delta_r2star_per_s: float = 72.8,
+    reference_per_s: float | None = None,
+    repeat: float | None = None,
+    s0_weight_mean: float = 0.0,
+    **changes: float,
+) -> MeasuredDose:
+    given = {"mean_gy": 60.0, "contour_gy": 0.0, "noise_gy": 0.0, **changes}
+    return MeasuredDose(
+        volume="Liver",
+        series_gy_per_s=(GY_PER_S,),
+        repeat_per_s=(repeat_per_s(delta_r2star_per_s, settings, absolute_per_s=repeat),),
+        reference_per_s=(settings.reference_per_s if reference_per_s is None else reference_per_s,),
+        s0_per_s=(s0_per_s(s0_weight_mean=s0_weight_mean, te1_s=1.2e-3, settings=settings),),
+        **given,
+    )
+
+
 def total(settings: UncertaintySettings, **changes: float) -> float:
-    given = {"mean_gy": 60.0, "gy_per_s": GY_PER_S, "delta_r2star_per_s": 72.8, "contour_gy": 0.0, "noise_gy": 0.0}
-    return dose_uncertainty(**{**given, **changes}, settings=settings).total_gy
+    return float(np.sqrt(sum(term.u_gy**2 for term in budget(measured(settings, **changes), settings))))
 
 
 @pytest.mark.parametrize("term", ["relaxivity_pct", "specific_activity_pct", "density_pct", "energy_pct"])
@@ -66,19 +87,9 @@ def test_no_term_no_uncertainty():
 
 def test_only_repeat_and_noise_are_independent_between_series():
     many = only(relaxivity_pct=50.0, reference_per_s=30.0, specific_activity_pct=50.0)
-    parts = dose_uncertainty(
-        mean_gy=60.0, gy_per_s=GY_PER_S, delta_r2star_per_s=72.8, contour_gy=9.0, noise_gy=0.0, settings=many
-    )
-    assert parts.total_gy > 40.0
-    assert parts.independent_gy == 0.0, "what all series share cannot scatter between them"
-    noisy = dose_uncertainty(
-        mean_gy=60.0,
-        gy_per_s=GY_PER_S,
-        delta_r2star_per_s=0.0,
-        contour_gy=0.0,
-        noise_gy=0.4,
-        settings=only(repeat_per_s=2.0),
-    )
+    assert total(many, contour_gy=9.0) > 40.0
+    assert measured(many, contour_gy=9.0).independent_gy == 0.0, "what all series share cannot scatter between them"
+    noisy = measured(only(repeat_per_s=2.0), delta_r2star_per_s=0.0, noise_gy=0.4)
     assert noisy.independent_gy == pytest.approx(np.hypot(2 * GY_PER_S, 0.4))
 
 
@@ -98,8 +109,8 @@ def test_a_measured_scatter_replaces_the_working_value_but_not_the_relative_one(
     settings = only(repeat_per_s=2.0, repeat_pct=3.0)
     assert repeat_per_s(10.0, settings, absolute_per_s=0.7) == 0.7
     assert repeat_per_s(200.0, settings, absolute_per_s=0.7) == pytest.approx(6.0)
-    assert total(settings, delta_r2star_per_s=10.0, repeat_per_s=4.0) == pytest.approx(4.0 * GY_PER_S)
-    assert total(settings, delta_r2star_per_s=10.0, repeat_per_s=0.0) == pytest.approx(0.3 * GY_PER_S)
+    assert total(settings, delta_r2star_per_s=10.0, repeat=4.0) == pytest.approx(4.0 * GY_PER_S)
+    assert total(settings, delta_r2star_per_s=10.0, repeat=0.0) == pytest.approx(0.3 * GY_PER_S)
 
 
 def test_a_blended_s0_biases_r2star_by_its_share():
@@ -107,38 +118,34 @@ def test_a_blended_s0_biases_r2star_by_its_share():
     settings = only(s0_gain_pct=4.0)
     assert s0_per_s(s0_weight_mean=1.0, te1_s=1.2e-3, settings=settings) == pytest.approx(np.log(1.04) / 1.2e-3)
     assert s0_per_s(s0_weight_mean=0.0, te1_s=None, settings=settings) == 0.0
-    half = total(settings, s0_weight_mean=0.5, te1_s=1.2e-3)
+    half = total(settings, s0_weight_mean=0.5)
     assert half == pytest.approx(0.5 * np.log(1.04) / 1.2e-3 * GY_PER_S)
-    assert total(settings, s0_weight_mean=0.25, te1_s=1.2e-3) == pytest.approx(half / 2)
+    assert total(settings, s0_weight_mean=0.25) == pytest.approx(half / 2)
 
 
 def test_a_gain_field_is_estimated_anew_for_every_series():
-    parts = dose_uncertainty(
-        mean_gy=60.0,
-        gy_per_s=GY_PER_S,
-        delta_r2star_per_s=72.8,
-        contour_gy=0.0,
-        noise_gy=0.0,
-        settings=only(),
-        s0_weight_mean=0.5,
-        te1_s=1.2e-3,
-    )
-    assert parts.independent_gy == parts.total_gy == parts.s0_gy > 0
+    settings = only(s0_gain_pct=4.0)
+    own = measured(settings, s0_weight_mean=0.5)
+    assert own.independent_gy == pytest.approx(total(settings, s0_weight_mean=0.5))
+    assert own.independent_gy > 0
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"mean_gy": float("nan")}, "mean_gy is nan; expected a finite number."),
-        ({"gy_per_s": float("inf")}, "gy_per_s is inf"),
-        ({"noise_gy": -0.1}, "noise_gy is -0.1; expected a finite number that is not negative"),
-        ({"reference_per_s": -1.0}, "reference_per_s is -1.0"),
-        ({"repeat_per_s": float("nan")}, "repeat_per_s is nan"),
-        ({"s0_weight_mean": 1.2, "te1_s": 1e-3}, "s0_weight_mean is 1.2; expected a share from 0 to 1"),
-        ({"s0_weight_mean": 0.5}, "te1_s is None; a blended S0 needs the first echo time"),
-        ({"s0_weight_mean": 0.5, "te1_s": 0.0}, "te1_s is 0.0"),
+        ({"mean_gy": float("nan")}, "not finite"),
+        ({"noise_gy": -0.1}, "below 0"),
+        ({"reference_per_s": -1.0}, "below 0"),
+        ({"repeat": float("nan")}, "not finite"),
+        ({"s0_weight_mean": 1.2}, "s0_weight_mean is 1.2; expected a share from 0 to 1"),
     ],
 )
 def test_bad_input_is_refused_by_name(change, said):
     with pytest.raises(ValueError, match=said):
         total(only(), **change)
+
+
+@pytest.mark.parametrize("te1_s", [None, 0.0])
+def test_a_blended_s0_needs_the_first_echo_time(te1_s):
+    with pytest.raises(ValueError, match="a blended S0 needs the first echo time"):
+        s0_per_s(s0_weight_mean=0.5, te1_s=te1_s, settings=only())
