@@ -266,7 +266,7 @@ def test_outputs_lie_where_they_should_and_nothing_else(tmp_path):
     write_outputs(SNAPSHOT, tmp_path / "deep" / "out", progress=seen.append)
     found = sorted(str(p.relative_to(tmp_path / "deep" / "out")) for p in (tmp_path / "deep").rglob("*") if p.is_file())
     names = [f"maps/{name}_RHA_f1.nii.gz" for name in ("dose", "holmium", "r2star", "reason")]
-    assert found == sorted([*names, "results.csv", "results.json"])
+    assert found == sorted([*names, "methods.txt", "results.csv", "results.json"])
     assert sorted(seen) == sorted(name.removeprefix("maps/") for name in names)
 
 
@@ -332,3 +332,12 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match=r"The outputs cannot be written to .*file.*; choose another --out"):
         write_outputs(SNAPSHOT, tmp_path / "file" / "out")
+
+
+def test_the_page_on_results_names_every_key():
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    document = results_document(SNAPSHOT)
+    fraction = document["fractions"][0]
+    volume, trend = fraction["volumes"]["Tumour 1"], fraction["trend"]["Tumour 1"]
+    missing = [key for part in (document, fraction, volume, trend) for key in part if f"`{key}`" not in page]
+    assert missing == []
