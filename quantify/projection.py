@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import optimize
 
 from config.settings import TrendSettings
 from quantify.trend import (
@@ -188,6 +187,8 @@ def activity_left(
         return ActivityLeft(mbq=None, method=model.method, message="the dose does not rise with the activity")
     # The bound starts below the limit and lies above the line, which reaches it here: one crossing in between.
     farthest = (limit_gy - model.dose_gy(0.0)) / model.slope_gy_per_mbq * (1 + 1e-9) + 1e-9
+    from scipy import optimize  # a third of a second at the start of every process that never needs it
+
     left = optimize.brentq(lambda more: model.upper_95_gy(more) - limit_gy, 0.0, farthest)
     return ActivityLeft(mbq=float(left), method=model.method)
 

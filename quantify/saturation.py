@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import optimize
 
 from quantify.model import FloatArray
 
@@ -165,6 +164,8 @@ def _best_curve(x: FloatArray, y: FloatArray, whiten: FloatArray) -> tuple[float
     if best == 0:
         return None, float(_fit(x[:, None], y, whiten)[0][0]), float(values[0])
     low, high = bends[best - 1], bends[min(best + 1, bends.size - 1)]
+    from scipy import optimize  # a third of a second at the start of every process that never needs it
+
     refined = optimize.minimize_scalar(chi2, bounds=(low, high), method="bounded", options={"xatol": 1e-9 / last})
     bend = float(refined.x) if refined.fun < values[best] else float(bends[best])
     coefficients, least = _fit(_curve(x, bend)[:, None], y, whiten)

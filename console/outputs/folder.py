@@ -19,7 +19,8 @@ class OutputError(Exception):
 def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str], None] | None = None) -> None:
     """Write ``results.json``, ``results.csv``, ``methods.txt`` and the maps of every fraction into `folder`.
 
-    Maps are ``maps/{name}_{position}_f{n}.nii.gz`` (`console.outputs.nifti`).
+    Maps are ``maps/{name}_{position}_f{n}.nii.gz``; those that follow from them lie in ``derived/``
+    (`console.outputs.nifti`).
 
     Raises
     ------
@@ -29,13 +30,15 @@ def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str],
     try:
         (folder / "maps").mkdir(parents=True, exist_ok=True)
         for result in snapshot.results:
-            for name, (values, grid) in {**map_arrays(result), **derived_arrays(result)}.items():
-                target = folder / "maps" / f"{name}_{result.position}_f{result.fraction}.nii.gz"
-                if progress is not None:
-                    progress(target.name)
-                unfinished = target.with_name(f".{target.name.removesuffix('.nii.gz')}.part.nii.gz")
-                write_nifti(unfinished, values, grid)
-                unfinished.replace(target)
+            for kind, arrays in (("maps", map_arrays(result)), ("derived", derived_arrays(result))):
+                for name, (values, grid) in arrays.items():
+                    target = folder / kind / f"{name}_{result.position}_f{result.fraction}.nii.gz"
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    if progress is not None:
+                        progress(target.name)
+                    unfinished = target.with_name(f".{target.name.removesuffix('.nii.gz')}.part.nii.gz")
+                    write_nifti(unfinished, values, grid)
+                    unfinished.replace(target)
         _write_text(folder / "methods.txt", f"{RESEARCH_USE}\n\n{snapshot.methods}\n")
         _write_text(folder / "results.csv", results_csv(snapshot))
         _write_text(folder / "results.json", results_json(snapshot))

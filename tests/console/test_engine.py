@@ -411,8 +411,8 @@ def test_other_echo_times_are_refused_with_their_sentence(phantom, tmp_path):
     (result,) = feeder.results().values()
     assert result.status == FractionStatus.FAILED
     assert result.error == (
-        "its series cannot be used: echo times 1.2/3/5.5/8.5/14 ms differ from the reference's 1.2/3/5.5/8.5/12 ms; "
-        "repeat the series with the reference's protocol"
+        "its series cannot be used: echo times 1.2/3/5.5/8.5/14 ms differ from the reference's 1.2/3/5.5/8.5/12 ms: "
+        "4 in common, 6 are needed; repeat the series with the reference's protocol"
     )
     assert "series_refused" in [u.alarm.kind for u in feeder.updates if isinstance(u, AlarmFound)]
 

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from config.plan import load_plan
 from config.settings import load_settings
 from console.demo.phantom_acquisition import AcquisitionOptions
@@ -98,16 +96,9 @@ def feed(folder: Path, *, shuffled: bool) -> Snapshot:
     return engine.snapshot()
 
 
-# A group for each phantom: workers that share the tests do not make one phantom twice.
-GROUPED = [
-    pytest.param(case, id=f"seed{case[0]}-{case[1].value}", marks=pytest.mark.xdist_group(f"phantom{case[0]}"))
-    for case in CASES
-]
-
-
-@pytest.fixture(scope="module", params=GROUPED)
-def measured(request, tmp_path_factory) -> Measured:
-    seed, flavour, positions, saturating, shape, spacing, snr, tilt, shuffled, per_echo = request.param
+def measured_phantom(case: tuple[Any, ...], folder: Path) -> Measured:
+    """Write the phantom of a case into `folder` and measure it."""
+    seed, flavour, positions, saturating, shape, spacing, snr, tilt, shuffled, per_echo = case
     options = PhantomOptions(
         seed=seed,
         flavour=flavour,
@@ -119,11 +110,14 @@ def measured(request, tmp_path_factory) -> Measured:
         acquisition=AcquisitionOptions(shape=shape, spacing_mm=spacing, snr=snr, tilt_deg=tilt),
     )
     assert options.shift_mm == 3.0
-    folder = tmp_path_factory.mktemp("accuracy") / "phantom"
     write_phantom(folder, options)
     return Measured(
         snapshot=feed(folder, shuffled=shuffled), truth=json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     )
+
+
+def case_id(case: tuple[Any, ...]) -> str:
+    return f"seed{case[0]}-{case[1].value}"
 
 
 def beyond(measured: Measured, roles: set[Role], key: str, attribute: str, share: float, gray: float) -> list[str]:
@@ -139,8 +133,9 @@ def beyond(measured: Measured, roles: set[Role], key: str, attribute: str, share
     return found
 
 
-@pytest.mark.timeout(600)
-class TestEveryFraction:
+class EveryFraction:
+    """The laws that every phantom is held to; a test module gives them its phantoms as the fixture `measured`."""
+
     def test_is_computed(self, measured):
         assert [r.key for r in measured.snapshot.results] == [
             (f["position"], f["fraction"]) for f in measured.truth["fractions"]
