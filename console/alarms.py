@@ -119,6 +119,7 @@ def _of_result(
         upper = plain if interval is None else interval.high_95
         if upper > limit.dose_gy:
             healthy = statistics.role != Role.TUMOUR
+            alone = sum(other.volume == limit.volume for other in plan.limits) == 1
             foreign = "" if is_of(limit.isotope) else f" (found with {limit.isotope}; it does not carry over to 166Ho)"
             yield _alarm(
                 Priority.HIGH if healthy else Priority.LOW,
@@ -127,6 +128,8 @@ def _of_result(
                 f"{result.label}, upper bound {upper:.0f} Gy, limit {limit.dose_gy:g} Gy{foreign}",
                 when,
                 volume=limit.volume,
+                # One limit of a volume has the volume's id; of several, each its own.
+                detail="" if alone else f"{limit.dose_gy:g} {limit.isotope or ''}",
                 **own,  # type: ignore[arg-type]
             )
     yield from _of_trend(result, when)

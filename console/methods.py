@@ -27,6 +27,7 @@ def treatment_methods(basis: Basis, fractions: Sequence[ImagedFraction], given: 
     plan, settings = basis.plan, basis.settings
     fit = basis.reference.fitted
     baselines = {f.injection.position for f in fractions if f.baseline is not None}
+    corrected = any(f.shares for f in fractions)
     by_hand = [f for f in fractions if f.registration is not None and f.registration.given_by is not None]
     return methods.methods_text(
         [
@@ -36,7 +37,7 @@ def treatment_methods(basis: Basis, fractions: Sequence[ImagedFraction], given: 
                 sigma=fit.fit.sigma,
                 echo_times_s=fit.series.echo_times_s,
             ),
-            methods.s0_sentence(settings),
+            methods.s0_sentence(settings, gadolinium=any(f.contrast for f in fractions)),
             methods.fat_sentence(settings, field_strength_t=fit.series.field_strength_t or plan.calibration.field_t),
             methods.gradient_sentence(settings),
             methods.reliability_sentence(settings),
@@ -61,21 +62,29 @@ def treatment_methods(basis: Basis, fractions: Sequence[ImagedFraction], given: 
                 n_assumed_loss=sum(_ASSUMED in (i.provisional_reason or "") for i in given),
                 n_aborted=sum(i.aborted for i in given),
                 n_outside_mri=sum(i.outside_mri for i in given),
-                n_not_imaged=sum(f.holmium is None for f in fractions),
+                n_not_imaged=len(given) - _last_imaged(fractions),
             )
             if given
             else "",
             methods.dose_sentence(settings),
-            methods.partial_volume_sentence(settings),
+            methods.partial_volume_sentence(
+                settings if corrected else settings.model_copy(update={"partial_volume_correction": False})
+            ),
             methods.statistics_sentence(settings.statistics),
             methods.uncertainty_sentence(
                 settings.uncertainty,
                 repeat_per_s=None if basis.repeat is None else basis.repeat.u_per_s,
-                repositioned=any(f.repositioned for f in fractions),
+                repositioned=any(f.new_frame for f in fractions),
             ),
             methods.trend_sentence(settings.trend),
         ]
     )
+
+
+def _last_imaged(fractions: Sequence[ImagedFraction]) -> int:
+    """How many injections had been given when the last image was taken."""
+    imaged = [number for number, fraction in enumerate(fractions, start=1) if fraction.holmium is not None]
+    return imaged[-1] if imaged else 0
 
 
 def _holmium_fractions(plan: TreatmentPlan, given: Sequence[Injection]) -> tuple[float, ...]:

@@ -109,7 +109,7 @@ class Quantifier:
         if reference is None or treatment.plan is None or treatment.quantification is None:
             return Outcome()
         try:
-            basis = self._basis(reference, treatment.plan, treatment.quantification, structures, bound)
+            basis = self._basis(reference, treatment.plan, treatment.quantification, structures, bound, treatment)
             return self._evaluate(basis, treatment, bound, ended=ended)
         except ValueError as error:
             # Settings that this reference does not allow (ARLO and uneven echoes), that need volumes, or that no
@@ -151,6 +151,7 @@ class Quantifier:
         settings: QuantificationSettings,
         structures: StructureSet | None,
         bound: Bound,
+        treatment: Treatment,
     ) -> Basis:
         reference = self._reference(state, settings, None)
         grid = reference.fitted.series.grid
@@ -181,8 +182,10 @@ class Quantifier:
             volumes=drawn.volumes,
             prepared=drawn.prepared,
         )
-        repeat = self._measured_repeat(basis, bound)
-        pair = tuple((s.key, s.revision) for _, s in bound.of("repeatability"))
+        repeat = self._measured_repeat(basis, bound, treatment)
+        pair = tuple(
+            (self._identity(s, settings), treatment.registrations.get(s.key)) for _, s in bound.of("repeatability")
+        )
         return replace(basis, repeat=repeat, identity=(*identity, pair))
 
     def _reference(
@@ -224,15 +227,18 @@ class Quantifier:
         )
         return brought_over(structures, anatomy_to_reference, series.grid.frame_of_reference_uid), told
 
-    def _measured_repeat(self, basis: Basis, bound: Bound) -> Repeatability | None:
+    def _measured_repeat(self, basis: Basis, bound: Bound, treatment: Treatment) -> Repeatability | None:
         """Scatter between series from the last series that repeats the reference, if there is one."""
         pairs = bound.of("repeatability")
         if not pairs or not basis.settings.uncertainty.repeat_from_pair:
             return None
         state = pairs[-1][1]
-        identity: Identity = (basis.identity, state.key, state.revision)
+        if len(state.echo_times_s) != len(basis.series.echo_times_s):
+            return None  # other echoes see another decay
+        given = treatment.registrations.get(state.key)
+        identity: Identity = (basis.identity, self._identity(state, basis.settings), given)
         if self._repeat[0] != identity:
-            maps = self._series_maps(state, basis, bound, Treatment())
+            maps = self._series_maps(state, basis, bound, treatment)
             repeat = None
             if maps.r2star is not None:
                 repeat = measured_repeat(
@@ -246,9 +252,10 @@ class Quantifier:
     def _imaged(self, injection: Injection, basis: Basis, bound: Bound, treatment: Treatment) -> ImagedFraction:
         """The maps of one injection's series, or the error that stands in for them."""
         own = [b for b in bound.bindings if (b.position, b.fraction) == injection.key]
-        binding = next((b for b in reversed(own) if b.role == "fraction"), None)
-        if binding is None:
+        complete = [b for b in own if b.role == "fraction" and _is_complete(bound.by_key[b.series_key])]
+        if not complete:
             return _unimaged(injection, own, bound.by_key)
+        binding = complete[-1]
         state = bound.by_key[binding.series_key]
         maps = self._series_maps(state, basis, bound, treatment)
         provisional = []
@@ -259,7 +266,7 @@ class Quantifier:
             error = f"its series cannot be quantified: {maps.fault}"
         elif maps.holmium is None:
             error = f"registration to the reference failed: {maps.registration.message}"
-        baseline, fault = self._new_baseline(injection.position, basis, bound, treatment)
+        baseline, baseline_name, fault = self._new_baseline(injection, state, basis, bound, treatment)
         if fault:
             provisional.append(fault)
         moved = state.frame_of_reference_uid != basis.series.grid.frame_of_reference_uid
@@ -275,23 +282,34 @@ class Quantifier:
             acquired_at=state.acquired_at,
             provisional_reasons=tuple(provisional),
             baseline=baseline,
-            repositioned=moved and baseline is None,
+            baseline_name=baseline_name,
+            new_frame=state.frame_of_reference_uid if moved and baseline is None else "",
             s0_weight=maps.s0_weight,
-            first_echo_s=state.echo_times_s[0] if state.echo_times_s else None,
+            first_echo_s=maps.first_echo_s,
+            contrast=after_contrast(treatment, state),
             notes=_notes(injection, maps, basis, moved=moved, renewed=baseline is not None),
         )
 
     def _new_baseline(
-        self, position: str, basis: Basis, bound: Bound, treatment: Treatment
-    ) -> tuple[ParametricMap | None, str]:
-        """The holmium map of the position's own baseline, if one was taken; else why it cannot be used, if so."""
-        taken = [state for binding, state in bound.of("baseline") if binding.position == position]
+        self, injection: Injection, image: SeriesState, basis: Basis, bound: Bound, treatment: Treatment
+    ) -> tuple[ParametricMap | None, str, str]:
+        """Holmium map and name of the injection's own baseline, if one was taken; else why it cannot be used, if so.
+
+        The last one of the position that was acquired before the image: a position may be visited, and re-positioned
+        for, again.
+        """
+        taken = [
+            state
+            for binding, state in bound.of("baseline")
+            if binding.position == injection.position and _is_before(state, image)
+        ]
         if not taken:
-            return None, ""
+            return None, "", ""
         maps = self._series_maps(taken[-1], basis, bound, treatment)
         if maps.holmium is None:
-            return None, f"the new baseline of {position} cannot be used: {maps.fault or maps.registration.message}"
-        return maps.holmium, ""
+            why = maps.fault or maps.registration.message
+            return None, "", f"the new baseline of {injection.position} cannot be used: {why}"
+        return maps.holmium, taken[-1].key, ""
 
     def _series_maps(self, state: SeriesState, basis: Basis, bound: Bound, treatment: Treatment) -> SeriesMaps:
         """Registration, R2* and holmium of a series on the reference grid."""
@@ -303,26 +321,38 @@ class Quantifier:
             name = state.description or state.protocol
             self._announce(f"fitting R2* of {name} and registering it to the reference")
             try:
-                series, reference = self._on_common_echoes(self._voxels(state), basis, bound)
-                self._maps[key] = series_maps(series, basis, reference, given=given, contrast=contrast)
+                series, reference, settings = self._comparable(self._voxels(state), basis, bound)
+                self._maps[key] = series_maps(
+                    series, replace(basis, settings=settings), reference, given=given, contrast=contrast
+                )
             except ValueError as error:
                 self._maps[key] = SeriesMaps(fault=str(error))
         return self._maps[key]
 
-    def _on_common_echoes(self, series: EchoSeries, basis: Basis, bound: Bound) -> tuple[EchoSeries, ReferenceFit]:
-        """The series and the reference with the echoes that both have: a fit lives on its echoes."""
+    def _comparable(
+        self, series: EchoSeries, basis: Basis, bound: Bound
+    ) -> tuple[EchoSeries, ReferenceFit, QuantificationSettings]:
+        """The series, the reference, and how to fit them, so that both are seen alike.
+
+        With the echoes that both have, since a fit lives on its echoes; and with the field gradient corrected in both
+        or in neither, since what is taken off one alone would be read as holmium.
+        """
+        settings = basis.settings
+        if settings.field_gradient_correction and (series.phase_rad is None or basis.series.phase_rad is None):
+            settings = settings.model_copy(update={"field_gradient_correction": False})
         ours, theirs = common_echoes(
             basis.series.echo_times_s,
             series.echo_times_s,
-            tolerance_s=basis.settings.echo_time_tolerance_ms / 1000.0,
+            tolerance_s=settings.echo_time_tolerance_ms / 1000.0,
         )
         if len(theirs) < len(series.echo_times_s):
             series = with_echoes(series, theirs)
-        if len(ours) == len(basis.series.echo_times_s):
-            return series, basis.reference
+        all_of_them = len(ours) == len(basis.series.echo_times_s)
+        if all_of_them and settings is basis.settings:
+            return series, basis.reference, settings
         state = next(state for _, state in bound.of("reference"))
-        fewer = self._reference(state, basis.settings, ours)
-        return series, with_reference_mode(fewer, basis.volumes.all, basis.settings)
+        other = self._reference(state, settings, None if all_of_them else ours)
+        return series, with_reference_mode(other, basis.volumes.all, settings), settings
 
     def _anatomy_on(self, basis: Basis, bound: Bound) -> Anatomy:
         """The series that the structures were drawn on, on the reference grid; else the reference's first echo."""
@@ -352,16 +382,16 @@ def _notes(injection: Injection, maps: SeriesMaps, basis: Basis, *, moved: bool,
     """What a number of this fraction cannot be defended without."""
     notes = []
     if maps.registration.given_by is not None:
-        notes.append(f"registration given by {maps.registration.given_by or 'an operator'}")
-    if basis.settings.field_gradient_correction and not maps.has_phase:
-        notes.append("no phase images: the field gradient could not be corrected")
+        notes.append(f"registration given by {maps.registration.given_by}")
+    if basis.settings.field_gradient_correction and not (maps.has_phase and basis.series.phase_rad is not None):
+        notes.append("no phase images of it or of the reference: the field gradient was corrected in neither")
     if maps.n_echoes is not None and maps.n_echoes < len(basis.series.echo_times_s):
         notes.append(f"fitted on the {maps.n_echoes} echoes that it has in common with the reference")
     if renewed:
         notes.append(f"held against a new baseline of {injection.position}; the dose before it is the last measured")
     elif moved:
         notes.append(
-            "the patient was re-positioned since the reference and no new baseline was taken: its offset is taken as "
+            "the patient was re-positioned since the reference and no new baseline is used: its offset is taken as "
             f"{basis.settings.uncertainty.repositioned_per_s:g} s⁻¹"
         )
     return tuple(notes)
@@ -409,9 +439,18 @@ def _due(
     return happened[: len(happened) if ended else (seen[-1] + 1 if seen else 0)]
 
 
+def _is_before(first: SeriesState, second: SeriesState) -> bool:
+    return first.acquired_at is None or second.acquired_at is None or first.acquired_at <= second.acquired_at
+
+
+def _is_complete(state: SeriesState) -> bool:
+    return state.status == SeriesStatus.COMPLETE
+
+
 def _unimaged(injection: Injection, own: Sequence[Binding], by_key: Mapping[str, SeriesState]) -> ImagedFraction:
     """An injection without usable image: what came in its window, or that nothing came, is the error."""
     refused = next((b for b in own if b.role == "refused"), None)
+    assigned = next((b for b in own if b.role == "fraction"), None)
     holes = next(
         (b for b in own if b.role == "unbound" and by_key[b.series_key].status == SeriesStatus.INCOMPLETE), None
     )
@@ -420,6 +459,9 @@ def _unimaged(injection: Injection, own: Sequence[Binding], by_key: Mapping[str,
         error = "given outside the MRI: not imaged; its activity counts for the next series"
     elif refused is not None:
         error, state = f"its series cannot be used: {refused.why}", by_key[refused.series_key]
+    elif assigned is not None:
+        state = by_key[assigned.series_key]
+        error = f"its series is not complete: {state.reason}"
     elif holes is not None:
         error, state = f"its series is not complete: {holes.why}", by_key[holes.series_key]
     else:

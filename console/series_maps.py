@@ -34,6 +34,7 @@ class SeriesMaps:
     imaged_grid: Grid | None = None
     s0_weight: Array | None = None
     n_echoes: int | None = None
+    first_echo_s: float | None = None
     has_phase: bool = False
 
 
@@ -59,7 +60,7 @@ def series_maps(
     Parameters
     ----------
     series, reference
-        With the same echoes (`quantify.echoes.common_echoes`).
+        With the same echoes (`quantify.echoes.common_echoes`), to be fitted in the same way (``basis.settings``).
     given
         The operator's transform and name, if the registration was made by hand.
     contrast
@@ -91,7 +92,12 @@ def _placed(series: EchoSeries, basis: Basis, given: tuple[Transform, str] | Non
     else:
         matrix, by = given
         registration = given_registration(
-            np.array(matrix), reference=basis.series, moving=series, region=basis.region, settings=settings, by=by
+            np.array(matrix),
+            reference=basis.series,
+            moving=series,
+            region=basis.region,
+            settings=settings,
+            by=by or "an operator",
         )
     lies = registered_grid(series.grid, basis.series.grid, registration)
     wanted = basis.volumes.all and registration.status != RegistrationStatus.FAILED
@@ -133,5 +139,6 @@ def _on_reference(fitted: FittedSeries, placed: _Placed, basis: Basis, reference
         imaged_grid=None if placed.registration.displacement_mm is not None else placed.grid,
         s0_weight=aligned.s0_weight,
         n_echoes=len(fitted.series.echo_times_s),
+        first_echo_s=fitted.series.echo_times_s[0],
         has_phase=fitted.series.phase_rad is not None,
     )

@@ -247,14 +247,7 @@ def _binding(
 ) -> Binding:
     said = treatment.assignments.get(state.key)
     if said is not None:
-        return Binding(
-            series_key=state.key,
-            role="ignored" if said["role"] == "ignore" else str(said["role"]),
-            position=said.get("position"),
-            fraction=said.get("fraction"),
-            confirmed=True,
-            why="assigned by the operator",
-        )
+        return _assigned(state, said, treatment, reference)
     if reference is not None and state.key == reference.key:
         fault = _calibration_fault(state, treatment)
         return Binding(
@@ -295,6 +288,29 @@ def _binding(
         fraction=injection.fraction,
         why=f"acquired after injection {injection.label} and before the next"
         + ("" if used else "; a later series of the same window is used"),
+    )
+
+
+def _assigned(
+    state: SeriesState, said: Mapping[str, Any], treatment: Treatment, reference: SeriesState | None
+) -> Binding:
+    """What the operator says a series is, unless it cannot be that: another field strength stays refused."""
+    role, why, fault = str(said["role"]), "assigned by the operator", None
+    if role == "reference":
+        if reference is not None and state.key != reference.key:
+            role, why = "ignored", "the operator assigned another reference later"
+        fault = _calibration_fault(state, treatment)
+    elif role in ("fraction", "baseline"):
+        fault = _protocol_fault(state, reference, treatment)
+    if fault is not None and role != "ignored":
+        role, why = "refused", f"assigned by the operator, but {fault}"
+    return Binding(
+        series_key=state.key,
+        role="ignored" if role == "ignore" else role,
+        position=said.get("position"),
+        fraction=said.get("fraction"),
+        confirmed=True,
+        why=why,
     )
 
 

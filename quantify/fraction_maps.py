@@ -24,15 +24,18 @@ class Progress:
     """What a fraction builds on.
 
     ``waiting`` are the injections since the last image; ``lineage`` how the dose hangs on the series so far;
-    ``offsets`` belong to positions with a new baseline: what lay there before [mg/mL], and what the baseline showed;
-    ``doses`` are the volumes of the last image, ``dose`` is its map.
+    ``offsets`` belong to new baselines: what lay there before [mg/mL], and what the baseline showed; ``unusable`` are
+    baselines that hide injections which were never imaged before them. ``doses`` are the volumes as last measured,
+    ``latest`` those of the last image; ``dose`` is its map.
     """
 
     accumulated: Accumulated | None = None
     waiting: tuple[Injection, ...] = ()
     lineage: Lineage = field(default_factory=Lineage)
     offsets: Mapping[str, tuple[ParametricMap, ParametricMap]] = field(default_factory=dict)
+    unusable: frozenset[str] = frozenset()
     doses: Mapping[str, MeasuredDose] = field(default_factory=dict)
+    latest: frozenset[str] = frozenset()
     dose: ParametricMap | None = None
 
 
@@ -77,7 +80,8 @@ def fraction_maps(
     )
     lineage = before.lineage.after(
         gy_per_s=physics.gy_per_s(_mean(increment)),
-        baseline_of=None if fraction.baseline is None else fraction.injection.position,
+        baseline=None if fraction.baseline is None else fraction.baseline_name,
+        frame=fraction.new_frame,
     )
     after = replace(before, accumulated=accumulated, waiting=(), lineage=lineage, dose=dose)
     gained = None if before.dose is None else gain_between(dose, before.dose)
@@ -112,28 +116,28 @@ def _on_top_of_baseline(
 ) -> tuple[ParametricMap, Progress]:
     """The cumulative map: as measured, or what lay there before re-positioning + what came on top of the new baseline.
 
-    A voxel that one of the three maps cannot tell has the reason of that map.
+    A voxel that one of the three maps cannot tell has the reason of that map. Where the baseline is a lower bound it
+    cannot be subtracted: the image counts as it is against the original reference, whose offset is little beside so
+    much holmium. A lower bound of what lay there stays one.
     """
     if fraction.baseline is None:
         return measured, before
-    position = fraction.injection.position
-    if position not in before.offsets:
-        lay_there = _last_map(before, measured)
-        before = replace(before, offsets={**before.offsets, position: (lay_there, fraction.baseline)})
-    lay_there, baseline = before.offsets[position]
+    name = fraction.baseline_name
+    if name not in before.offsets:
+        before = replace(before, offsets={**before.offsets, name: (_last_map(before, measured), fraction.baseline)})
+    lay_there, baseline = before.offsets[name]
+    values = lay_there.values + (measured.values - baseline.values)
     reason = measured.reason.copy()
+    told = np.isfinite(measured.values)
+    at_floor = baseline.reason == Reason.LOWER_BOUND
+    values[at_floor] = measured.values[at_floor]
+    reason[told & (lay_there.reason == Reason.LOWER_BOUND) & ~at_floor] = Reason.LOWER_BOUND
     for earlier in (baseline, lay_there):
-        bad = ~np.isfinite(earlier.values) & (reason == Reason.EVALUABLE)
+        bad = ~np.isfinite(earlier.values) & told & ~at_floor
         reason[bad] = np.where(earlier.reason[bad] == Reason.EVALUABLE, Reason.OUTSIDE, earlier.reason[bad])
-    parts = [m.standard_error for m in (measured, baseline, lay_there) if m.standard_error is not None]
+    parts = [m.standard_error for m in (measured, baseline) if m.standard_error is not None]
     error = np.sqrt(sum((part**2 for part in parts), np.zeros(measured.grid.shape, dtype=np.float32)))
-    cumulative = replace(
-        measured,
-        values=lay_there.values + (measured.values - baseline.values),
-        reason=reason,
-        standard_error=error if parts else None,
-    )
-    return cumulative, before
+    return replace(measured, values=values, reason=reason, standard_error=error if parts else None), before
 
 
 def _mean(increment: Increment) -> float:
@@ -145,12 +149,15 @@ def _mean(increment: Increment) -> float:
 
 
 def _last_map(before: Progress, like: ParametricMap) -> ParametricMap:
-    """Mass in every voxel as last seen [mg/mL]; nothing before the first image."""
-    accumulated = before.accumulated or nothing_injected(like.grid.shape)
-    return ParametricMap(
-        values=accumulated.mass_mg_per_ml,
-        reason=np.zeros(like.grid.shape, dtype=np.uint8),
-        grid=like.grid,
-        quantity=like.quantity,
-        unit=like.unit,
-    )
+    """Mass in every voxel as the last image showed it [mg/mL]; nothing before the first image.
+
+    A voxel that the last image could not tell is NaN with its reason: what lies there is not known.
+    """
+    shape = like.grid.shape
+    if before.accumulated is None or before.dose is None:
+        values, reason = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.uint8)
+    else:
+        seen = before.accumulated.last_image == len(before.accumulated.increments) - 1
+        values = np.where(seen, before.accumulated.mass_mg_per_ml, np.float32(np.nan))
+        reason = np.array(before.dose.reason)
+    return ParametricMap(values=values, reason=reason, grid=like.grid, quantity=like.quantity, unit=like.unit)

@@ -71,11 +71,15 @@ class ImagedFraction:
     baseline: ParametricMap | None = None
     """What the holmium map of a new baseline showed, taken after re-positioning before this position's first injection:
     only what comes on top of it is new. None where the original reference serves."""
-    repositioned: bool = False
-    """The patient was moved since the reference and no new baseline was taken: its offset is less certain."""
+    baseline_name: str = ""
+    """Tells one new baseline from another: a position may be visited again."""
+    new_frame: str = ""
+    """The frame of reference after the patient was moved, if no new baseline was taken: its offset is less certain."""
     s0_weight: Array | None = None
     """Share of the information on S0 that came from the reference; None where S0 was free."""
     first_echo_s: float | None = None
+    contrast: bool = False
+    """Gadolinium was given before its series."""
     notes: tuple[str, ...] = ()
     imaged_grid: Grid | None = None
     """Where the series' own voxels lay, in the reference's space: between them the maps are interpolated."""

@@ -68,8 +68,10 @@ def with_intervals(
             recovered = mc.recovery(in_liver, given)
     for name, own in measured.items():
         if own.dose is not None:
-            told[name] = _volume(own, terms, normal, before.get(name), physics)
-            if recovered is not None and result.recovery_ratio and result.recovery_ratio > 0:
+            # Not evaluable in the image before: what was gained since is not known.
+            unknown = lineage.n_series > 1 and name not in before
+            told[name] = _volume(own, terms, normal, before.get(name), physics, gain_known=not unknown)
+            if recovered is not None and _precise_recovery(result, physics) and result.recovery_ratio:
                 told[name] = _normalised(told[name], own.dose, terms, result.recovery_ratio, recovered)
     return replace(result, volumes=told)
 
@@ -98,19 +100,25 @@ def _with_recovery(
 
 
 def _volume(
-    own: Measured, terms: Terms, normal: Measured | None, before: MeasuredDose | None, physics: Physics
+    own: Measured,
+    terms: Terms,
+    normal: Measured | None,
+    before: MeasuredDose | None,
+    physics: Physics,
+    *,
+    gain_known: bool,
 ) -> VolumeStatistics:
     """One volume with the spread of each of its quantities that has a value."""
     statistics, dose = own.statistics, own.dose
     if dose is None:
         return statistics
-    gain = dose.mean_gy - (0.0 if before is None else before.mean_gy)
-    statistics = replace(statistics, gain_gy=gain)
     samples: dict[str, FloatArray] = {
         "dose_mean_gy": mc.mean_gy(terms, dose),
         "activity_mbq": _activity(terms, own, physics),
-        "gain_gy": mc.gain_gy(terms, dose, before),
     }
+    if gain_known:
+        statistics = replace(statistics, gain_gy=dose.mean_gy - (0.0 if before is None else before.mean_gy))
+        samples["gain_gy"] = mc.gain_gy(terms, dose, before)
     for name in ("d90_gy", "d70_gy", "d50_gy"):
         value = getattr(statistics, name)
         if value is not None:
@@ -150,6 +158,14 @@ def _receiving(own: VolumeStatistics, dose: MeasuredDose, terms: Terms, threshol
     return mc.volume_receiving(
         terms, dose, threshold_gy, dvh_dose_gy=own.dvh.dose_gy, dvh_fraction=own.dvh.volume_fraction
     )
+
+
+def _precise_recovery(result: FractionResult, physics: Physics) -> bool:
+    """Whether the recovery is known well enough to scale doses by it; after a first tenth it often is not."""
+    ratio, u = result.recovery_ratio, result.recovery_u
+    if ratio is None or u is None or ratio <= 0:
+        return False
+    return 100.0 * u / ratio <= physics.settings.uncertainty.d_x_maximum_u_pct
 
 
 def _normalised(

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 ORIGINAL = ""
-"""The name of the treatment's own reference; a new baseline has that of its injection position."""
+"""The name of the treatment's own reference; a new baseline and a new frame of reference have names of their own."""
+FRAME = "frame "
+"""How the name of a frame of reference begins that a series lies in without a baseline of its own."""
 
 _Weights = Mapping[str, float]
 
@@ -29,17 +31,22 @@ class Lineage:
     before: Mapping[str, _Weights] = field(default_factory=lambda: MappingProxyType({}))
     """The mass that lay there before each new baseline."""
 
-    def after(self, *, gy_per_s: float, baseline_of: str | None) -> Lineage:
+    def after(self, *, gy_per_s: float, baseline: str | None, frame: str = "") -> Lineage:
         """The lineage after one more series, whose gain is worth `gy_per_s` and which may have a baseline of its own.
 
-        `baseline_of` is the injection position that the new baseline was taken for; None for the original reference.
+        `baseline` names the new baseline that the series is held against; None for the original reference. `frame` is
+        the frame of reference of a series that was re-positioned and has none: it errs by an offset of its own.
         """
         references, before = self.references, dict(self.before)
-        reference = ORIGINAL if baseline_of is None else baseline_of
+        reference = ORIGINAL if baseline is None else baseline
         if reference not in references:
             references = (*references, reference)
             before[reference] = self.mass
         mass = {str(self.n_series): 1.0, f"-{reference}": -1.0}
+        if frame:
+            mass[f"-{FRAME}{frame}"] = -1.0
+            if FRAME + frame not in references:
+                references = (*references, FRAME + frame)
         for name, weight in before.get(reference, {}).items():
             mass[name] = mass.get(name, 0.0) + weight
         gain = {name: mass.get(name, 0.0) - self.mass.get(name, 0.0) for name in (*self.mass, *mass)}

@@ -77,7 +77,7 @@ def _is_same(first: ImagedFraction, second: ImagedFraction) -> bool:
         and first.holmium is second.holmium
         and first.r2star is second.r2star
         and first.baseline is second.baseline
-        and first.repositioned == second.repositioned
+        and (first.baseline_name, first.new_frame) == (second.baseline_name, second.new_frame)
         and (first.error, first.series_instance_uid, first.acquired_at, first.provisional_reasons)
         == (second.error, second.series_instance_uid, second.acquired_at, second.provisional_reasons)
     )
@@ -91,14 +91,16 @@ def _evaluate(
     physics: Physics,
 ) -> Evaluated:
     progress = before.progress if before is not None else Progress()
-    progress = replace(progress, waiting=(*progress.waiting, fraction.injection))
+    given, waiting = fraction, progress.waiting
+    progress = replace(progress, waiting=(*waiting, fraction.injection))
     if fraction.holmium is None:
-        return Evaluated(fraction=fraction, result=_fraction_result(fraction, None, so_far), progress=progress)
-    earlier = progress.doses
+        return Evaluated(fraction=given, result=_fraction_result(fraction, None, so_far), progress=progress)
+    fraction, progress = _with_usable_baseline(fraction, waiting, progress)
+    earlier = {name: progress.doses[name] for name in progress.latest}
     progress, maps = fraction_maps(fraction, progress, [v.volume for v in volumes], physics)
     measured = measured_volumes(fraction, maps, volumes, progress, physics)
     result = with_intervals(
-        _fraction_result(fraction, maps, so_far),
+        _fraction_result(fraction, maps, so_far, spanned=waiting),
         measured,
         before=earlier,
         lineage=progress.lineage,
@@ -107,15 +109,42 @@ def _evaluate(
     )
     result = replace(result, scintigraphic=scintigraphic(maps, volumes, physics))
     doses = {name: own.dose for name, own in measured.items() if own.dose is not None}
-    return Evaluated(fraction=fraction, result=result, progress=replace(progress, doses=doses))
+    progress = replace(progress, doses={**progress.doses, **doses}, latest=frozenset(doses))
+    return Evaluated(fraction=given, result=result, progress=progress)
+
+
+def _with_usable_baseline(
+    fraction: ImagedFraction, waiting: Sequence[Injection], progress: Progress
+) -> tuple[ImagedFraction, Progress]:
+    """The fraction without its new baseline if that hides injections that were never imaged before it."""
+    name = fraction.baseline_name
+    if fraction.baseline is None or (name in progress.offsets and name not in progress.unusable):
+        return fraction, progress
+    if not waiting and name not in progress.unusable:
+        return fraction, progress
+    hidden = ", ".join(i.label for i in waiting)
+    why = "the new baseline is not used: it holds injections that were not imaged before it"
+    return (
+        replace(
+            fraction,
+            baseline=None,
+            new_frame=f"of {name}",
+            provisional_reasons=(*fraction.provisional_reasons, f"{why} ({hidden})" if hidden else why),
+        ),
+        replace(progress, unusable=progress.unusable | {name}),
+    )
 
 
 def _fraction_result(
-    fraction: ImagedFraction, maps: FractionMaps | None, so_far: Sequence[ImagedFraction]
+    fraction: ImagedFraction,
+    maps: FractionMaps | None,
+    so_far: Sequence[ImagedFraction],
+    spanned: Sequence[Injection] = (),
 ) -> FractionResult:
-    """What is known of a fraction before its volumes are looked at."""
+    """What is known of a fraction before its volumes are looked at; its image shows the `spanned` injections too."""
     injection = fraction.injection
     reasons = fraction.provisional_reasons
+    reasons += tuple(f"{i.label}: {i.provisional_reason}" for i in spanned if i.provisional_reason)
     if injection.provisional_reason:
         reasons = (injection.provisional_reason, *reasons)
     here = [f.injection for f in so_far if f.injection.position == injection.position]

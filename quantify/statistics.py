@@ -267,7 +267,8 @@ def resized(volume: Volume, change: float) -> Array:
     Used for the uncertainty of the contour. Occupancy 0…1 on the volume's grid; where the wanted size falls inside a
     shell of voxels equally far from the surface, all of them take part by the same share.
     """
-    inside = volume.occupancy >= 0.5
+    # A lesion smaller than its voxels fills none of them by half: its fullest voxels are what can be grown.
+    inside = volume.occupancy >= min(0.5, 0.5 * float(volume.occupancy.max(initial=0.0)) or 0.5)
     result = np.zeros(inside.shape, dtype=np.float32)
     if not inside.any():
         return result

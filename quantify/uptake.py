@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from quantify.findings import FractionResult, TrendPoint
+from quantify.findings import FractionResult, TrendPoint, TrendStatus
 from quantify.imaged import Physics, VolumeOfInterest
 from quantify.model import Role, Volume
 from quantify.monte_carlo import MeasuredDose
@@ -50,7 +50,8 @@ def with_trends(
 
     `doses` belong to `results`, one by one: what the uncertainty of each volume hangs on.
     """
-    changed = list(results)
+    # What was taken over from an earlier call may have been projected to a plan that has changed since.
+    changed = [replace(result, trend={}, projection={}, activity_left={}) for result in results]
     for position in dict.fromkeys(result.position for result in results):
         here = [n for n, result in enumerate(results) if result.position == position]
         for interest in volumes:
@@ -67,9 +68,21 @@ def with_trends(
                 fed=_is_fed(interest.volume, outlook.feeds.get(position)),
             )
             for count, (n, point) in enumerate(zip(here, judged, strict=True), start=1):
+                if n - here[0] >= count:
+                    changed[n] = replace(changed[n], trend={**changed[n].trend, name: _mixed(name)})
+                    continue
                 so_far = replace(course, points=points[:count])
                 changed[n] = _with_volume(changed[n], name, point, so_far, doses[n].get(name), physics, outlook)
     return changed
+
+
+def _mixed(volume: str) -> TrendPoint:
+    """The point of a position that was visited again: its dose holds what other positions gave in between."""
+    return TrendPoint(
+        volume=volume,
+        status=TrendStatus.NOT_TESTABLE,
+        message="another position was injected in between: what this one gave is not told apart",
+    )
 
 
 def _with_volume(

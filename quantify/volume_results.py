@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from config.settings import UncertaintySettings
 from quantify.bed import mean_bed_gy, radiosensitivity
 from quantify.budget import budget
 from quantify.cold import cold_sub_volume
@@ -14,6 +15,7 @@ from quantify.dvh import thinned
 from quantify.findings import FractionMaps, Scintigraphic, VolumeStatistics, VolumeStatus
 from quantify.fraction_maps import Progress
 from quantify.imaged import ImagedFraction, Physics, VolumeOfInterest
+from quantify.lineage import FRAME
 from quantify.model import ParametricMap, Reason, Role, Volume
 from quantify.monte_carlo import MeasuredDose
 from quantify.partial_volume import Mixture, mixture
@@ -254,13 +256,12 @@ def _hangs_on(
     # A series in which this volume could not be evaluated has the usual scatter.
     past_repeat += (usual,) * (earlier - len(past_repeat))
     past_s0 += (0.0,) * (earlier - len(past_s0))
-    offset = terms.repositioned_per_s if fraction.repositioned else terms.reference_per_s
     return MeasuredDose(
         volume=name,
         mean_gy=doses.mean,
         series_gy_per_s=lineage.series_gy_per_s,
         repeat_per_s=(*past_repeat, own),
-        reference_per_s=(offset,) + (terms.reference_per_s,) * (len(lineage.references) - 1),
+        reference_per_s=tuple(_offset_per_s(reference, terms) for reference in lineage.references),
         reference_gy_per_s=lineage.reference_gy_per_s,
         contour_gy=(means[1] - means[0]) / 2 if len(means) == 2 else 0.0,
         noise_gy=doses.mean_standard_error,
@@ -268,10 +269,17 @@ def _hangs_on(
     )
 
 
+def _offset_per_s(reference: str, terms: UncertaintySettings) -> float:
+    """Offset of a reference [s⁻¹]; that of a frame without a baseline comes on top of the original reference's."""
+    if not reference.startswith(FRAME):
+        return terms.reference_per_s
+    return float(np.sqrt(max(terms.repositioned_per_s**2 - terms.reference_per_s**2, 0.0)))
+
+
 def _s0_per_s(fraction: ImagedFraction, volume: Volume, physics: Physics) -> float:
     """What an error of the reference's S0 makes of a volume's mean R2* [s⁻¹]; 0 where S0 was free."""
-    if fraction.s0_weight is None:
-        return 0.0
+    if fraction.s0_weight is None or not fraction.first_echo_s:
+        return 0.0  # free; or an echo at TE = 0 measures S0 itself
     inside = (volume.occupancy > 0) & np.isfinite(fraction.s0_weight)
     if not inside.any():
         return 0.0

@@ -29,6 +29,7 @@ def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str],
     """
     try:
         (folder / "maps").mkdir(parents=True, exist_ok=True)
+        written: set[Path] = set()
         for result in snapshot.results:
             for kind, arrays in (("maps", map_arrays(result)), ("derived", derived_arrays(result))):
                 for name, (values, grid) in arrays.items():
@@ -39,6 +40,8 @@ def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str],
                     unfinished = target.with_name(f".{target.name.removesuffix('.nii.gz')}.part.nii.gz")
                     write_nifti(unfinished, values, grid)
                     unfinished.replace(target)
+                    written.add(target)
+        _remove_others(folder, written)
         _write_text(folder / "methods.txt", f"{RESEARCH_USE}\n\n{snapshot.methods}\n")
         _write_text(folder / "results.csv", results_csv(snapshot))
         _write_text(folder / "results.json", results_json(snapshot))
@@ -47,6 +50,15 @@ def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str],
             error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip().splitlines()[-1]
         )
         raise OutputError(f"The outputs cannot be written to {folder}: {reason}; choose another --out.") from error
+
+
+def _remove_others(folder: Path, written: set[Path]) -> None:
+    """Remove the maps of an earlier run: one of a fraction that has failed since would pass for a result."""
+    for kind in ("maps", "derived"):
+        for name in ("r2star", "holmium", "dose", "reason", "increment", "dose_standard_error"):
+            for path in (folder / kind).glob(f"{name}_*_f*.nii.gz"):
+                if path not in written:
+                    path.unlink()
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -245,3 +245,17 @@ def test_a_series_without_time_is_ignored_with_its_sentence():
 def test_bindings_do_not_depend_on_anything_but_their_input():
     states = (series("10:00"), series("10:15"), series("10:35"))
     assert bind(treatment(), states, frozenset()) == bind(treatment(), states, frozenset())
+
+
+def test_no_assignment_makes_another_field_strength_fit_the_calibration():
+    folded = treatment(assigned("10:15", "fraction", position="RHA", fraction=1))
+    states = (series("10:00"), series("10:15", field_strength_t=1.5))
+    binding = bind(folded, states, frozenset())[-1]
+    assert (binding.role, binding.confirmed) == ("refused", True)
+    assert "1.5 T" in binding.why
+
+
+def test_of_two_assigned_references_the_later_word_counts():
+    folded = treatment(assigned("10:00", "reference"), assigned("09:50", "reference"))
+    found = roles(folded, series("09:50"), series("10:00"), series("10:15"))
+    assert (found["09:50"], found["10:00"]) == ("reference", "ignored")

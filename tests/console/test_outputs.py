@@ -341,3 +341,10 @@ def test_the_page_on_results_names_every_key():
     volume, trend = fraction["volumes"]["Tumour 1"], fraction["trend"]["Tumour 1"]
     missing = [key for part in (document, fraction, volume, trend) for key in part if f"`{key}`" not in page]
     assert missing == []
+
+
+def test_the_maps_of_a_fraction_that_failed_since_do_not_stay(tmp_path):
+    write_outputs(SNAPSHOT, tmp_path)
+    (tmp_path / "maps" / "notes.txt").write_text("the reader's own", encoding="utf-8")
+    write_outputs(replace(SNAPSHOT, results=(replace(GOOD, maps=None, status=FractionStatus.FAILED),)), tmp_path)
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["notes.txt"]

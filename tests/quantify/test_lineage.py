@@ -10,8 +10,8 @@ from quantify.monte_carlo import series_weights
 
 def grown(steps) -> Lineage:
     lineage = Lineage()
-    for gy_per_s, baseline_of in steps:
-        lineage = lineage.after(gy_per_s=gy_per_s, baseline_of=baseline_of)
+    for gy_per_s, baseline in steps:
+        lineage = lineage.after(gy_per_s=gy_per_s, baseline=baseline)
     return lineage
 
 
@@ -40,3 +40,12 @@ def test_coming_back_to_the_original_reference():
     lineage = grown([(1.0, None), (1.0, "LHA"), (1.0, None)])
     assert lineage.series_gy_per_s == pytest.approx((0.0, 0.0, 1.0))
     assert lineage.reference_gy_per_s == pytest.approx((1.0, 0.0))
+
+
+def test_a_frame_of_reference_without_a_baseline_errs_by_itself():
+    """What was gained across the re-positioning hangs on the new frame's offset, what was gained within it does not."""
+    lineage = Lineage().after(gy_per_s=1.0, baseline=None).after(gy_per_s=1.0, baseline=None, frame="B")
+    again = lineage.after(gy_per_s=1.0, baseline=None, frame="B")
+    assert lineage.references == ("", "frame B")
+    assert lineage.reference_gy_per_s == pytest.approx((1.0, 1.0))
+    assert again.reference_gy_per_s == pytest.approx((1.0, 1.0)), "once, however many series follow"
