@@ -284,6 +284,9 @@ def _summarise(snapshot: Snapshot, out: Path) -> None:
 
 
 def _why_nothing(snapshot: Snapshot) -> str:
+    fault = next((raised.alarm.text for raised in snapshot.alarms if raised.alarm.kind == "not_quantified"), None)
+    if fault is not None:
+        return fault
     if snapshot.reference is None:
         reasons = "; ".join(f"{s.description or s.protocol}: {s.holmium_refusal or s.reason}" for s in snapshot.series)
         return f"there is no reference series ({reasons or 'no images'})."
