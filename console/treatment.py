@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -77,11 +78,13 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
         case Kind.INJECTION_RECORDED:
             key = (str(payload["position"]), int(payload["fraction"]))
             before = treatment.recorded.get(key, Recorded(values={}))
-            said = {k: v for k, v in payload.items() if k not in ("position", "fraction", "cancelled")}
+            said = _usable({k: v for k, v in payload.items() if k not in ("position", "fraction", "cancelled")})
             now = Recorded(values={**before.values, **said}, cancelled=bool(payload.get("cancelled", before.cancelled)))
             return replace(treatment, recorded={**treatment.recorded, key: now})
         case Kind.SERIES_ASSIGNED:
-            return replace(treatment, assignments={**treatment.assignments, payload["series_key"]: payload})
+            # The latest word stands last: of two assigned references it is the one that counts.
+            others = {key: said for key, said in treatment.assignments.items() if key != payload["series_key"]}
+            return replace(treatment, assignments={**others, payload["series_key"]: payload})
         case Kind.REGISTRATION_GIVEN:
             given = {k: v for k, v in treatment.registrations.items() if k != payload["series_key"]}
             matrix = tuple(tuple(float(v) for v in row) for row in payload["reference_to_series_lps_mm"])
@@ -103,6 +106,22 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return replace(treatment, quarantined=(*treatment.quarantined, event))
         case _:
             return treatment
+
+
+def _usable(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said of an injection, without what cannot be: that is told as a fault and changes nothing else."""
+    values, faults = dict(said), []
+    try:
+        if values.get("time") is not None and datetime.fromisoformat(str(values["time"])).tzinfo is None:
+            raise ValueError("it has no time zone")
+    except ValueError as error:
+        faults.append(f"the recorded time {values.pop('time')!r} cannot be used: {error}")
+    for name in ("activity_MBq", "planned_MBq"):
+        value = values.get(name)
+        if value is not None and not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+            faults.append(f"the recorded {name} {values.pop(name)!r} is not an activity")
+    values["fault"] = "; ".join(faults) or None
+    return values
 
 
 def after_contrast(treatment: Treatment, state: SeriesState) -> bool:
@@ -202,7 +221,7 @@ def _injection(entry: LedgerEntry, row: LedgerRow, treatment: Treatment, plan: T
         time=entry.time,
         specific_activity_mbq_per_mg=row.specific_activity_mbq_per_mg,
         holmium_fraction=row.holmium_fraction,
-        provisional_reason=row.provisional_reason,
+        provisional_reason=said.get("fault") or row.provisional_reason,
         aborted=entry.aborted,
         outside_mri=bool(said.get("outside_mri", planned.outside_mri if planned is not None else False)),
     )

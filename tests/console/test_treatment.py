@@ -309,3 +309,27 @@ def test_an_aborted_injection_does_not_keep_the_planned_activity():
     own = by_key(loaded(PLAN), said(1, aborted=True))["RHA", 1]
     assert own.activity_mbq is None
     assert own.provisional_reason == "aborted; the delivered activity is not known"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"time": "2026-03-04T10:30:00"}, "no time zone"),
+        ({"time": "half past ten"}, "cannot be used"),
+        ({"time": "2026-03-04T10:30:00+01:00", "activity_MBq": -5.0}, "is not an activity"),
+        ({"time": "2026-03-04T10:30:00+01:00", "activity_MBq": "much"}, "is not an activity"),
+    ],
+)
+def test_what_cannot_be_of_an_injection_is_told_and_changes_nothing(values, words):
+    plain, faulty = by_key(loaded(PLAN)), by_key(loaded(PLAN), said(1, **values))
+    assert words in faulty["RHA", 1].provisional_reason
+    assert faulty["RHA", 1].activity_mbq == plain["RHA", 1].activity_mbq
+    corrected = by_key(loaded(PLAN), said(1, **values), said(1, activity_MBq=400.0, time="2026-03-04T10:09:00+01:00"))
+    assert corrected["RHA", 1].provisional_reason is None
+
+
+def test_a_series_assigned_anew_has_the_latest_word():
+    def assigned(key: str) -> Event:
+        return event(Kind.SERIES_ASSIGNED, {"series_key": key, "role": "reference"})
+
+    assert list(folded(assigned("a"), assigned("b"), assigned("a")).assignments) == ["b", "a"]
