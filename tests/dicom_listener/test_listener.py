@@ -144,7 +144,7 @@ def node(tmp_path, request):
 @contextmanager
 def association(node: Node, *contexts, called="HOLMIA", calling="SCANNER", release=True):
     entity = AE(ae_title=calling)
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 10
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 60  # a busy disk may stall for seconds
     for context in contexts or (MRImageStorage,):
         entity.add_requested_context(*(context if isinstance(context, tuple) else (context,)))
     made = entity.associate("127.0.0.1", node.port, ae_title=called)
