@@ -134,12 +134,14 @@ class Quantifier:
             outlook=_outlook(treatment, basis.plan),
         )
         self._evaluated = (basis.identity, evaluated)
+        unusable = evaluated[-1].progress.unusable if evaluated else frozenset()
+        ran = [replace(f, baseline=None) if f.baseline_name in unusable else f for f in fractions]
         return Outcome(
             reference=basis.series,
             anatomy=anatomy,
             volumes=basis.volumes,
             results=tuple(e.result for e in evaluated),
-            methods=treatment_methods(basis, fractions, [i for i in injections(treatment) if i.time is not None]),
+            methods=treatment_methods(basis, ran, [i for i in injections(treatment) if i.time is not None]),
         )
 
     # -- what everything is held against ------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ class Quantifier:
             s0_weight=maps.s0_weight,
             first_echo_s=maps.first_echo_s,
             contrast=after_contrast(treatment, state),
-            notes=_notes(injection, maps, basis, moved=moved, renewed=baseline is not None),
+            notes=_notes(maps, basis, repositioned=moved and baseline is None),
         )
 
     def _new_baseline(
@@ -378,7 +380,7 @@ def _elsewhere(structures: StructureSet, drawn_on: SeriesState, grid: Grid) -> b
     return frame == drawn_on.frame_of_reference_uid and frame != grid.frame_of_reference_uid
 
 
-def _notes(injection: Injection, maps: SeriesMaps, basis: Basis, *, moved: bool, renewed: bool) -> tuple[str, ...]:
+def _notes(maps: SeriesMaps, basis: Basis, *, repositioned: bool) -> tuple[str, ...]:
     """What a number of this fraction cannot be defended without."""
     notes = []
     if maps.registration.given_by is not None:
@@ -387,9 +389,7 @@ def _notes(injection: Injection, maps: SeriesMaps, basis: Basis, *, moved: bool,
         notes.append("no phase images of it or of the reference: the field gradient was corrected in neither")
     if maps.n_echoes is not None and maps.n_echoes < len(basis.series.echo_times_s):
         notes.append(f"fitted on the {maps.n_echoes} echoes that it has in common with the reference")
-    if renewed:
-        notes.append(f"held against a new baseline of {injection.position}; the dose before it is the last measured")
-    elif moved:
+    if repositioned:
         notes.append(
             "the patient was re-positioned since the reference and no new baseline is used: its offset is taken as "
             f"{basis.settings.uncertainty.repositioned_per_s:g} s⁻¹"

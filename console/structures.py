@@ -18,12 +18,11 @@ _OUTSIDE_WARNING = 0.02
 class TreatmentVolumes:
     """All volumes in the order of the results: tumours, liver, healthy liver, territories' healthy parts.
 
-    ``faults`` are sentences for the screen; ``identity`` tells one version of the volumes from another.
+    ``faults`` are sentences for the screen.
     """
 
     all: tuple[Volume, ...] = ()
     faults: tuple[str, ...] = ()
-    identity: str = ""
     liver: Volume | None = field(default=None, repr=False)
 
 
@@ -46,7 +45,7 @@ def treatment_volumes(structures: StructureSet | None, plan: TreatmentPlan, grid
             f"Structure set {structures.label!r} lies in another frame of reference than the reference series; "
             "draw it on a series of this examination."
         )
-        return TreatmentVolumes(faults=(fault,), identity=structures.sop_instance_uid)
+        return TreatmentVolumes(faults=(fault,))
     faults: list[str] = []
     available = {structure.name.strip(): structure for structure in structures.structures}
 
@@ -74,7 +73,7 @@ def treatment_volumes(structures: StructureSet | None, plan: TreatmentPlan, grid
             territory = volume(table.territory, Role.TERRITORY)
             if territory is not None:
                 volumes.append(healthy_part(territory, tumours, name=f"{HEALTHY_LIVER} {position}"))
-    return TreatmentVolumes(all=tuple(volumes), faults=tuple(faults), identity=structures.sop_instance_uid, liver=liver)
+    return TreatmentVolumes(all=tuple(volumes), faults=tuple(faults), liver=liver)
 
 
 def _rasterised(structure: Structure, role: Role, grid: Grid, faults: list[str]) -> Volume | None:

@@ -70,7 +70,7 @@ class MeasuredDose:
     mean_gy
         Mean dose.
     series_gy_per_s
-        Dose that 1 s⁻¹ in each series up to this image stands for, in their order: `series_weights`.
+        Dose that 1 s⁻¹ in each series up to this image stands for, in their order (`quantify.lineage`).
     repeat_per_s
         Scatter of a mean R2* of each series [s⁻¹]: `quantify.uncertainty.repeat_per_s`.
     reference_per_s, reference_gy_per_s
@@ -215,16 +215,6 @@ def _uncorrelated(block: FloatArray, earlier: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("ij,jn->in", np.linalg.inv(triangle), free))
 
 
-def series_weights(increment_gy_per_s: Sequence[float]) -> tuple[float, ...]:
-    """What 1 s⁻¹ in each series makes of the dose after the last one [Gy per s⁻¹].
-
-    MRI sees the cumulative mass; each increment carries the specific activity of its own injection. With g_k the dose
-    that 1 s⁻¹ of increment k stands for, D = Σ g_k·(R_k − R_{k−1}), so series k weighs g_k − g_{k+1} and the last g_n.
-    """
-    later = (*increment_gy_per_s[1:], 0.0)
-    return tuple(own - after for own, after in zip(increment_gy_per_s, later, strict=True))
-
-
 def mean_gy(terms: Terms, dose: MeasuredDose) -> FloatArray:
     """Samples of the mean dose [Gy]."""
     return dose_gy(terms, dose, dose.mean_gy)
@@ -282,11 +272,6 @@ def injected_mbq(terms: Terms, activity_mbq: float, u_mbq: float = 0.0) -> Float
 def recovery(measured_mbq: FloatArray, injected: FloatArray) -> FloatArray:
     """Samples of measured over injected activity."""
     return _ratio(measured_mbq, injected)
-
-
-def gy_per_gbq(mean: FloatArray, injected: FloatArray) -> FloatArray:
-    """Samples of the mean dose normalised to the injected activity [Gy/GBq]."""
-    return 1000.0 * _ratio(mean, injected)
 
 
 def bed_gy(terms: Terms, dose: MeasuredDose, *, effect_per_gy: float, standard_deviation_gy: float = 0.0) -> FloatArray:

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _NOTHING_PLANNED = Outlook()
+_RENEWED = "held against a new baseline of its position; the dose before that is the last measured"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,7 +164,7 @@ def _fraction_result(
         acquired_at=fraction.acquired_at,
         registration=fraction.registration,
         maps=maps,
-        notes=fraction.notes,
+        notes=fraction.notes if fraction.baseline is None else (*fraction.notes, _RENEWED),
     )
 
 

@@ -157,17 +157,6 @@ def _inherited(
     return result
 
 
-def weighted_percentile(values: FloatArray, weights: FloatArray, percent: float) -> float:
-    """Weighted percentile; with equal weights it is NumPy's linear one (of 1…100, the 30th is 30.7).
-
-    Raises
-    ------
-    ValueError
-        For no values, weights that are not positive, or a percentage outside 0…100.
-    """
-    return dose_received_by(exact_dvh(values, weights), 100.0 - percent)
-
-
 def tumour_to_normal(tumour_mean: float, normal_mean: float) -> float | None:
     """T/N: the tumour's mean concentration (or dose) over that of the normal tissue, never a ratio of totals.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -113,7 +114,7 @@ def measured(options: PhantomOptions) -> tuple[Snapshot, dict[str, Any]]:
         return fed(folder), json.loads((folder / "truth.json").read_text(encoding="utf-8"))
 
 
-def fed(folder: Path) -> Snapshot:
+def fed(folder: Path, *, shuffled: bool = False) -> Snapshot:
     """Every file of a phantom, association by association, straight into an engine: no network."""
     plan, settings = load_plan(folder / "plan.toml", site_time_zone=ZONE), load_settings()
     engine, seq = Engine(), 0
@@ -136,7 +137,10 @@ def fed(folder: Path) -> Snapshot:
     loaded = {"quantification": settings.quantification.to_mapping(), "alarms": settings.alarms.to_mapping()}
     event(Kind.PLAN_LOADED, {"plan": plan.to_mapping(), "sha256": plan.sha256, "settings": loaded, "time_zone": ZONE})
     for series in sorted(path for path in folder.iterdir() if path.is_dir()):
-        for path in sorted(series.rglob("*.dcm")):
+        files = sorted(series.rglob("*.dcm"))
+        if shuffled:
+            random.Random(1).shuffle(files)
+        for path in files:
             event(Kind.INSTANCE_STORED, {"association": series.name}, path.read_bytes())
         event(Kind.ASSOCIATION_CLOSED, {"association": series.name})
     engine.end()

@@ -6,20 +6,15 @@ The truth is the phantom's formula (`truth.json`), which shares no code with wha
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from config.plan import load_plan
-from config.settings import load_settings
+from benchmarks.validation.phantom_chain import fed
 from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomOptions, write_phantom
 from console.demo.phantom_headers import Flavour
-from console.engine import Engine
 from console.snapshot import Snapshot
-from dicom_listener.events import Event, Kind
 from quantify.findings import FractionStatus, RegistrationStatus
 from quantify.model import Role
 
@@ -56,46 +51,6 @@ class Measured:
         ]
 
 
-def feed(folder: Path, *, shuffled: bool) -> Snapshot:
-    """Every file of the phantom, association by association, straight into an engine: no network."""
-    plan, settings = load_plan(folder / "plan.toml", site_time_zone=ZONE), load_settings()
-    engine, seq = Engine(), 0
-
-    def event(kind: str, payload: dict[str, Any], data: bytes | None = None) -> None:
-        nonlocal seq
-        seq += 1
-        engine.take(
-            Event(
-                seq=seq,
-                utc=datetime(2026, 3, 4, 9, 0, tzinfo=UTC),
-                actor="test",
-                kind=kind,
-                payload=payload,
-                object_sha256="x" if data is not None else None,
-                previous_hash="",
-                hash=str(seq),
-            ),
-            data,
-        )
-
-    loaded = {"quantification": settings.quantification.to_mapping(), "alarms": settings.alarms.to_mapping()}
-    event(
-        Kind.PLAN_LOADED,
-        {"plan": plan.to_mapping(), "sha256": plan.sha256, "settings": loaded, "time_zone": ZONE},
-    )
-    for series in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = sorted(series.rglob("*.dcm"))
-        if shuffled:
-            random.Random(1).shuffle(files)
-        for path in files:
-            event(Kind.INSTANCE_STORED, {"association": series.name}, path.read_bytes())
-        event(Kind.ASSOCIATION_CLOSED, {"association": series.name})
-    engine.end()
-    for _ in engine.advance():
-        pass
-    return engine.snapshot()
-
-
 def measured_phantom(case: tuple[Any, ...], folder: Path) -> Measured:
     """Write the phantom of a case into `folder` and measure it."""
     seed, flavour, positions, saturating, shape, spacing, snr, tilt, shuffled, per_echo = case
@@ -112,7 +67,7 @@ def measured_phantom(case: tuple[Any, ...], folder: Path) -> Measured:
     assert options.shift_mm == 3.0
     write_phantom(folder, options)
     return Measured(
-        snapshot=feed(folder, shuffled=shuffled), truth=json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+        snapshot=fed(folder, shuffled=shuffled), truth=json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     )
 
 

@@ -76,7 +76,6 @@ def test_volumes_come_in_the_order_of_the_results_and_healthy_liver_is_derived()
     assert by["Healthy liver"] == pytest.approx(by["Liver"] - by["Tumour 1"] - by["Tumour 2"], rel=1e-4)
     assert found.faults == ()
     assert found.liver is found.all[2]
-    assert found.identity == "9.9"
 
 
 def test_a_territory_adds_its_healthy_part():

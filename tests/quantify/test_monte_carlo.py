@@ -10,7 +10,8 @@ import pytest
 from config.settings import UncertaintySettings
 from quantify import monte_carlo
 from quantify.budget import budget
-from quantify.monte_carlo import MeasuredDose, sample_terms, series_weights, spread
+from quantify.lineage import Lineage
+from quantify.monte_carlo import MeasuredDose, sample_terms, spread
 from quantify.uncertainty import repeat_per_s
 
 GY_PER_S = 0.8242
@@ -19,6 +20,14 @@ VOLUMES = ("Tumour 1", "Tumour 2", "Healthy liver", "Liver")
 NOTHING = SETTINGS.model_copy(
     update={name: 0.0 for name in ("relaxivity_pct", "specific_activity_pct", "energy_pct", "density_pct", "assay_pct")}
 )
+
+
+def series_weights(increments_gy_per_s) -> tuple[float, ...]:
+    """Weights of the series of one reference whose gains are worth so much."""
+    lineage = Lineage()
+    for gy_per_s in increments_gy_per_s:
+        lineage = lineage.after(gy_per_s=float(gy_per_s), baseline=None)
+    return lineage.series_gy_per_s
 
 
 def measured(mean: float = 60.0, *, volume: str = "Tumour 1", series: int = 1, **own) -> MeasuredDose:
@@ -136,7 +145,7 @@ def test_energy_and_density_do_not_enter_an_activity():
     assert u(monte_carlo.activity_mbq(terms(NOTHING), grown, mbq_per_gy=1.0, contour_volume_relative=0.045)) < 0.3
 
 
-def test_recovery_and_normalised_dose_carry_the_assay():
+def test_recovery_carries_the_assay():
     only = NOTHING.model_copy(update={"assay_pct": 5.0})
     drawn, silent = terms(only), {"repeat_per_s": (0.0,), "reference_per_s": (0.0,)}
     injected = monte_carlo.injected_mbq(drawn, 1000.0, 40.0)
@@ -144,8 +153,6 @@ def test_recovery_and_normalised_dose_carry_the_assay():
     one = measured(60.0, **silent)
     ratio = monte_carlo.recovery(monte_carlo.activity_mbq(drawn, one, mbq_per_gy=1050 / 60), injected)
     assert u(ratio) / 1.05 == pytest.approx(np.hypot(0.05, 0.04), rel=0.05)
-    per_gbq = monte_carlo.gy_per_gbq(monte_carlo.mean_gy(drawn, one), injected)
-    assert np.median(per_gbq) == pytest.approx(60.0, rel=0.01)
 
 
 def test_v_x_is_read_at_the_shifted_dose():

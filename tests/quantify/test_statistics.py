@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from quantify.dvh import dose_received_by, exact_dvh
 from quantify.model import ParametricMap, Reason, Role, Volume
 from quantify.partial_volume import Mixture
 from quantify.statistics import (
@@ -13,10 +14,14 @@ from quantify.statistics import (
     resized,
     tumour_to_normal,
     tumour_to_normal_of_totals,
-    weighted_percentile,
     whole_volume_dose_gy,
 )
 from quantify.volumes import healthy_part
+
+
+def weighted_percentile(values, weights, percent) -> float:
+    """The percentile that every D_x reads off the curve."""
+    return dose_received_by(exact_dvh(values, weights), 100.0 - percent)
 
 
 def make_map(values, grid, *, error=None, reason=None):
