@@ -77,7 +77,7 @@ def run_demo(*, out: Path, speed: float, headless: bool) -> int:
     write_outputs(snapshot, out)
     _compare(snapshot, json.loads(phantom.truth_path.read_text(encoding="utf-8")))
     say(f"Done in {time.monotonic() - started:.0f} s.")
-    say(f"In {out}: treatment.holmia, results.json, results.csv, maps/, window_*.png")
+    say(f"In {out}: treatment.holmia, results.json, results.csv, methods.txt, maps/, derived/, window_*.png")
     return 0
 
 
