@@ -11,8 +11,8 @@ packages=(
     libglib2.0-0 libgl1 libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core
     # Qt in a window
     libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0
-    # a second DICOM implementation: the tests send with it
-    dcmtk
+    # two other DICOM implementations: the tests let them send, in clear and with TLS
+    dcmtk orthanc
 )
 
 missing=()
@@ -24,6 +24,13 @@ if command -v dpkg-query >/dev/null; then
         if [ "$(id -u)" -eq 0 ]; then
             echo "setup: installing Debian packages: ${missing[*]}"
             export DEBIAN_FRONTEND=noninteractive
+            # Orthanc would start as a service on ports of its own; only its binary is wanted.
+            policy=/usr/sbin/policy-rc.d
+            if [ ! -e "$policy" ]; then
+                printf '#!/bin/sh\nexit 101\n' >"$policy"
+                chmod 755 "$policy"
+                trap 'rm -f "$policy"' EXIT
+            fi
             apt-get -qq update
             apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
         else
