@@ -41,6 +41,7 @@ _alarm = settings_in("alarms")
 _display = settings_in("display")
 _AE_TITLE = r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$"
 _AE_SOURCE = "DICOM PS3.5, value representation AE"
+_TLS_SOURCE = "DICOM PS3.15 B.12: BCP 195"
 _OURS = "working value of this project"
 _STATIC_DEPHASING = "static dephasing, 19.1–19.9 % holmium; proportional to field and holmium content"
 
@@ -84,6 +85,24 @@ class SiteSettings(Table):
     )
     minimum_free_disk_mb: float = _site(
         "minimum_free_disk_MB", "Below this free space nothing more is accepted.", unit="MB", source=_OURS, ge=0
+    )
+    maximum_dataset_mb: int = _site(
+        "maximum_dataset_MB",
+        "A data set larger than this is refused (0xA700).",
+        unit="MB",
+        source="600 frames of 256 × 256 have 80 MB",
+        ge=1,
+        le=500,
+    )
+    tls: bool = _site(
+        "tls", "Take associations over TLS 1.2 or 1.3 only, with certificates on both sides.", source=_TLS_SOURCE
+    )
+    tls_certificate: str = _site(
+        "tls_certificate", "PEM file: this node's certificate, with its chain.", source=_TLS_SOURCE
+    )
+    tls_key: str = _site("tls_key", "PEM file: the private key of that certificate, not encrypted.", source=_TLS_SOURCE)
+    tls_authorities: str = _site(
+        "tls_authorities", "PEM file: the authorities that peers' certificates must come from.", source=_TLS_SOURCE
     )
 
     @field_validator("time_zone")

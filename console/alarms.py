@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from config.plan import TreatmentPlan
 from config.settings import AlarmSettings
+from console.arrivals import ClockBound
 from console.snapshot import Binding
 from dicom_listener.events import Event
 from dicom_listener.images import SeriesState, SeriesStatus
@@ -25,6 +26,9 @@ def find_alarms(
     results: Sequence[FractionResult],
     series: Sequence[SeriesState],
     bindings: Sequence[Binding],
+    overdue: Collection[str] = (),
+    clock: ClockBound | None = None,
+    clock_offset_s: float | None = None,
     quarantined: Sequence[Event],
     structure_faults: Sequence[str],
     fault: str = "",
@@ -32,12 +36,16 @@ def find_alarms(
 ) -> tuple[Alarm, ...]:
     """Every alarm that the treatment as known gives cause for; high priority first, then in order of time.
 
-    `since` dates the alarms that no image or event dates (a structure that is missing).
+    `since` dates the alarms that no image or event dates (a structure that is missing). `overdue` are the keys of the
+    series that are incomplete and past their time; `clock` is what arrivals prove of the scanner's clock, and
+    `clock_offset_s` what an operator confirmed.
     """
     found: list[Alarm] = []
     found += [_quarantine(event) for event in quarantined]
-    found += [alarm for result in results for alarm in _of_result(result, plan, settings, since)]
-    found += _of_series(series, bindings)
+    at_fault = _fractions_without_a_usable_series(series, bindings)
+    found += [alarm for result in results for alarm in _of_result(result, plan, settings, since, at_fault)]
+    found += _of_series(series, bindings, overdue)
+    found += _of_clock(clock, clock_offset_s, settings, since)
     found += [_alarm(Priority.MEDIUM, "structures", fault, since, detail=fault) for fault in structure_faults]
     if fault:
         found.append(_alarm(Priority.HIGH, "not_quantified", fault, since))
@@ -84,7 +92,11 @@ def _quarantine(event: Event) -> Alarm:
 
 
 def _of_result(
-    result: FractionResult, plan: TreatmentPlan, settings: AlarmSettings, since: datetime
+    result: FractionResult,
+    plan: TreatmentPlan,
+    settings: AlarmSettings,
+    since: datetime,
+    at_fault: Collection[tuple[str | None, int | None]],
 ) -> Iterable[Alarm]:
     when = result.acquired_at or since  # a fraction that was never imaged has no acquisition of its own
     own = {"position": result.position, "fraction": result.fraction}
@@ -97,7 +109,7 @@ def _of_result(
             when,
             **own,  # type: ignore[arg-type]
         )
-    elif result.status == FractionStatus.FAILED:
+    elif result.status == FractionStatus.FAILED and result.key not in at_fault:
         yield _alarm(Priority.MEDIUM, "fraction_failed", f"{result.label}: {result.error}", when, **own)  # type: ignore[arg-type]
     if result.recovery_ratio is not None:
         off = abs(result.recovery_ratio - 1.0)
@@ -162,7 +174,36 @@ def _signed(value: float) -> str:
     return f"{value:+.0f}".replace("-", "−")
 
 
-def _of_series(series: Sequence[SeriesState], bindings: Sequence[Binding]) -> Iterable[Alarm]:
+def _fractions_without_a_usable_series(
+    series: Sequence[SeriesState], bindings: Sequence[Binding]
+) -> set[tuple[str | None, int | None]]:
+    """The (position, fraction) whose failure is a series' fault: the series has its own alarm, or will have in time."""
+    incomplete = {state.key for state in series if state.status == SeriesStatus.INCOMPLETE}
+    unusable = {(b.position, b.fraction) for b in bindings if b.role == "refused" or b.series_key in incomplete}
+    usable = {(b.position, b.fraction) for b in bindings if b.role == "fraction" and b.series_key not in incomplete}
+    return unusable - usable
+
+
+def _of_clock(
+    clock: ClockBound | None, confirmed_s: float | None, settings: AlarmSettings, since: datetime
+) -> Iterable[Alarm]:
+    if clock is not None and clock.ahead_s - (confirmed_s or 0.0) > settings.clock_offset_s:
+        than = "" if confirmed_s is None else f", {clock.ahead_s - confirmed_s:.0f} s more than confirmed"
+        text = (
+            f"The scanner's clock is at least {clock.ahead_s:.0f} s ahead{than}: an image arrived before it was begun. "
+            "Compare the clocks and confirm the offset."
+        )
+        yield _alarm(Priority.MEDIUM, "clock_offset", text, clock.at)
+    elif confirmed_s is not None and abs(confirmed_s) > settings.clock_offset_s:
+        direction = "ahead" if confirmed_s > 0 else "behind"
+        text = (
+            f"The scanner's clock is {abs(confirmed_s):.0f} s {direction}, as confirmed; "
+            "series are matched to injections with that correction. Have the clock set."
+        )
+        yield _alarm(Priority.MEDIUM, "clock_offset", text, since)
+
+
+def _of_series(series: Sequence[SeriesState], bindings: Sequence[Binding], overdue: Collection[str]) -> Iterable[Alarm]:
     by_key = {binding.series_key: binding for binding in bindings}
     for state in series:
         binding = by_key.get(state.key)
@@ -170,7 +211,7 @@ def _of_series(series: Sequence[SeriesState], bindings: Sequence[Binding]) -> It
             continue
         own = {"position": binding.position, "fraction": binding.fraction}
         name = state.description or state.protocol or "series"
-        if state.status == SeriesStatus.INCOMPLETE and len(state.echo_times_s) > 1:
+        if state.key in overdue and len(state.echo_times_s) > 1:
             # What speaks against the whole series is worth more than which images of it are missing.
             text = f"{name}: {state.reason}" + (f"; {state.holmium_refusal}" if state.holmium_refusal else "")
             yield _alarm(Priority.MEDIUM, "series_incomplete", text, state.acquired_at, detail=state.key, **own)  # type: ignore[arg-type]

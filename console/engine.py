@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from config.settings import QuantificationSettings, Settings, settings_sha256
 from console.alarms import find_alarms
+from console.arrivals import Arrivals
 from console.quantifier import Outcome, Quantifier
 from console.snapshot import Binding, RaisedAlarm, Snapshot
 from console.treatment import Treatment, bind, fold, injections
 from dicom_listener.assembly import Assembly
 from dicom_listener.decode import decode
 from dicom_listener.events import Event, Kind
-from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, StructureSet
+from dicom_listener.images import DecodedInstance, PatientIdentity, SeriesState, SeriesStatus, StructureSet
 from quantify.findings import Alarm, FractionResult, Priority
 from quantify.model import EchoSeries
 
@@ -52,6 +53,13 @@ class AlarmFound:
 Update = SeriesComplete | FractionComputed | AlarmFound
 
 
+class Decode(Protocol):
+    """Reads a Part-10 file; never raises for what is in it (`dicom_listener.decode`, or a process of its own)."""
+
+    def __call__(self, data: bytes, *, time_zone: ZoneInfo) -> DecodedInstance:
+        """Return what the instance holds; times without an offset are in `time_zone`."""
+
+
 class Engine:
     """Folds the events of one treatment and computes what they imply.
 
@@ -61,6 +69,8 @@ class Engine:
         Dotted plan or settings keys laid over the plan (``--set``): a what-if that leaves the file alone.
     announce
         Called with what is about to be computed, in words, and with "" when done.
+    decode
+        Who reads instances; the commands give a process of its own, so that no object can end this one.
     """
 
     def __init__(
@@ -68,10 +78,13 @@ class Engine:
         *,
         overrides: Mapping[str, object] | None = None,
         announce: Callable[[str], None] | None = None,
+        decode: Decode = decode,
     ) -> None:
+        self._decode = decode
         self._overrides = dict(overrides or {})
         self._treatment = Treatment()
         self._assembly = Assembly()
+        self._arrivals = Arrivals()
         self._quantifier = Quantifier(voxels=self._voxels, announce=announce or (lambda _: None))
         self._outcome = Outcome()
         self._structure_sets: list[StructureSet] = []
@@ -97,10 +110,12 @@ class Engine:
         if event.kind == Kind.INSTANCE_STORED and data is not None:
             self._take_instance(event, data)
         elif event.kind == Kind.ASSOCIATION_CLOSED:
+            self._arrivals.said(event)
             self._assembly.association_closed(str(event.payload.get("association", "")))
         elif event.kind == Kind.LISTENER_STARTED:
             self._assembly.all_associations_closed()
         elif event.kind == Kind.SERIES_QUIET:
+            self._arrivals.said(event)
             self._assembly.series_quiet(str(event.payload.get("series_instance_uid", "")))
         else:
             before = self._treatment
@@ -115,11 +130,12 @@ class Engine:
 
     def _take_instance(self, event: Event, data: bytes) -> None:
         zone = ZoneInfo(self._treatment.plan.time_zone if self._treatment.plan is not None else "UTC")
-        instance = decode(data, time_zone=zone)
+        instance = self._decode(data, time_zone=zone)
         if not self._patient.id:
             self._patient = instance.patient
         if instance.structure_set is not None:
             self._structure_sets.append(instance.structure_set)
+        self._arrivals.stored(instance.images, event.utc)
         if instance.images:
             self._stored_at[event.seq] = event.utc
             self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
@@ -189,10 +205,16 @@ class Engine:
     def _is_news(self, states: Sequence[SeriesState]) -> bool:
         """Whether anything has changed that a result or an alarm could depend on; a series that arrives has not."""
         settled = tuple((s.key, s.status, s.revision, s.reason) for s in states if s.status != SeriesStatus.ARRIVING)
-        basis = (settled, self._phases(states), len(self._structure_sets), self._ended)
+        basis = (settled, self._phases(states), len(self._structure_sets), self._ended, self._overdue(states))
         same = basis == self._computed_from[0] and self._treatment is self._computed_from[1]
         self._computed_from = (basis, self._treatment)
         return not same
+
+    def _overdue(self, states: Sequence[SeriesState]) -> frozenset[str]:
+        """Keys of the series that are incomplete and past their time."""
+        after_s = self._treatment.alarms.incomplete_after_s if self._treatment.alarms is not None else 0.0
+        incomplete = [s for s in states if s.status == SeriesStatus.INCOMPLETE]
+        return frozenset(s.key for s in incomplete if self._ended or self._arrivals.is_overdue(s, after_s))
 
     def _phases(self, states: Sequence[SeriesState]) -> tuple[bool, ...]:
         """Which complete series have phase images, if results depend on them: they may come late."""
@@ -222,6 +244,9 @@ class Engine:
             results=self._outcome.results,
             series=states,
             bindings=self._bindings(states),
+            overdue=self._overdue(states),
+            clock=self._arrivals.clock,
+            clock_offset_s=self._treatment.clock_offset_s,
             quarantined=self._treatment.quarantined,
             structure_faults=self._outcome.volumes.faults if self._structure_sets else (),
             fault=self._outcome.fault,
@@ -279,6 +304,8 @@ class Engine:
             not_imaged_mbq=sum(i.activity_mbq or 0.0 for i in after),
             alarms=self._raised(),
             events=tuple(self._recent),
+            clock_offset_s=treatment.clock_offset_s,
+            clock_ahead_at_least_s=self._arrivals.clock.ahead_s if self._arrivals.clock is not None else None,
             latest_acquired_at=max((s.acquired_at for s in states if s.acquired_at is not None), default=None),
             computing=computing,
             complete=bool(all_injections) and awaited is None,

@@ -92,6 +92,11 @@ class Snapshot:
     events: tuple[Event, ...] = field(default=(), repr=False)
     """The most recent events, oldest first (bounded)."""
     latest_acquired_at: datetime | None = None
+    clock_offset_s: float | None = None
+    """Scanner clock minus true time, s, as confirmed by an operator; None, and zero for matching, until then."""
+    clock_ahead_at_least_s: float | None = None
+    """What the arrival of images proves of that offset, s; its negative is the shortest delay between the beginning of
+    an acquisition and its arrival."""
     computing: str = ""
     """What is being computed now, in words; empty when idle."""
     complete: bool = False

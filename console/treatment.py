@@ -47,7 +47,8 @@ class Treatment:
     """By series key: the operator's transform from the reference to the series, and who gave it."""
     contrast_at: datetime | None = None
     """When gadolinium was first given."""
-    clock_offset_s: float = 0.0
+    clock_offset_s: float | None = None
+    """Scanner clock minus true time, as an operator confirmed it; None, and zero for matching, until then."""
     acknowledged: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
     raised: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     quarantined: tuple[Event, ...] = ()
@@ -84,6 +85,8 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
         case Kind.SERIES_ASSIGNED:
             # The latest word stands last: of two assigned references it is the one that counts.
             others = {key: said for key, said in treatment.assignments.items() if key != payload["series_key"]}
+            if payload["role"] == "automatic":
+                return replace(treatment, assignments=others)
             return replace(treatment, assignments={**others, payload["series_key"]: payload})
         case Kind.REGISTRATION_GIVEN:
             given = {k: v for k, v in treatment.registrations.items() if k != payload["series_key"]}
@@ -128,7 +131,7 @@ def after_contrast(treatment: Treatment, state: SeriesState) -> bool:
     """Whether a series was acquired after gadolinium: its signal at TE = 0 is not the reference's."""
     if treatment.contrast_at is None or state.acquired_at is None:
         return False
-    return state.acquired_at - timedelta(seconds=treatment.clock_offset_s) >= treatment.contrast_at
+    return state.acquired_at - timedelta(seconds=treatment.clock_offset_s or 0.0) >= treatment.contrast_at
 
 
 def isotope_of(settings: QuantificationSettings) -> Isotope:
@@ -237,7 +240,7 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
     happened = [i for i in injections(treatment) if i.time is not None]
     usable = [s for s in states if s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None]
     automatic = [s for s in usable if s.key not in treatment.assignments]
-    before = [s for s in automatic if _window(s, happened, treatment.clock_offset_s) is None]
+    before = [s for s in automatic if _window(s, happened, treatment.clock_offset_s or 0.0) is None]
     assigned_reference = [key for key, said in treatment.assignments.items() if said["role"] == "reference"]
     reference_key = (
         assigned_reference[-1]
@@ -247,7 +250,7 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
     reference = next((s for s in states if s.key == reference_key), None)
     windows: dict[Key, str] = {}
     for state in automatic:
-        injection = _window(state, happened, treatment.clock_offset_s)
+        injection = _window(state, happened, treatment.clock_offset_s or 0.0)
         if injection is not None and _protocol_fault(state, reference, treatment) is None:
             windows[injection.key] = state.key  # states come in order of acquisition: the last one stays
     for key, said in treatment.assignments.items():
@@ -276,7 +279,7 @@ def _binding(
         return Binding(series_key=state.key, role="anatomy", why="the structures were drawn on it")
     if state.holmium_refusal is not None:
         return Binding(series_key=state.key, role="ignored", why=state.holmium_refusal)
-    injection = _window(state, happened, treatment.clock_offset_s)
+    injection = _window(state, happened, treatment.clock_offset_s or 0.0)
     if state.status != SeriesStatus.COMPLETE:
         where = {} if injection is None else {"position": injection.position, "fraction": injection.fraction}
         return Binding(series_key=state.key, role="unbound", why=state.reason, **where)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import re
@@ -14,9 +15,11 @@ from enum import StrEnum
 from typing import Any
 
 from config.plan import PatientPlan
+from dicom_listener import failpoints
 from dicom_listener.events import Kind
 from dicom_listener.instance_header import InstanceHeader, UnreadableInstanceError, read_header
-from dicom_listener.record import Record, RecordError
+from dicom_listener.owed_events import OwedEvents
+from dicom_listener.record import Record, RecordError, RecordFullError
 from dicom_listener.same_content import same_content
 from dicom_listener.statuses import (
     CANNOT_UNDERSTAND,
@@ -64,6 +67,29 @@ class _Index:
 
     objects: dict[str, list[str]] = field(default_factory=dict)
     quarantined: set[str] = field(default_factory=set)
+    read_to: int = 0
+    """The last event that was read from the file; later ones are noted as they are written."""
+
+
+@dataclass(kw_only=True)
+class _Failure:
+    """A time during which the machine let instances down: the same event says when it begins and when it has ended."""
+
+    status: StoreStatus
+    instances: int
+    first_utc: str
+    last_utc: str
+    said: int = 0
+
+    def payload(self) -> dict[str, Any]:
+        self.said = self.instances
+        return {
+            "status": self.status.code,
+            "comment": self.status.comment,
+            "instances": self.instances,
+            "first_utc": self.first_utc,
+            "last_utc": self.last_utc,
+        }
 
 
 def is_valid_uid(text: str) -> bool:
@@ -124,41 +150,73 @@ class Admission:
         self._actor = actor
         self._minimum_free_bytes = minimum_free_mb * _MEGABYTE
         self._lock = threading.Lock()
-        self._known = _index(record)
+        self._failure: _Failure | None = None
+        self._failure_lock = threading.Lock()
+        self.events = OwedEvents(record, clock, actor=actor)
+        self._known = _caught_up(_Index(), record)
         self._quarantine: tuple[Record, _Index] | None = None
+        self._in_doubt = False
 
     def admit(self, data: bytes, *, association: str, command: CommandUids | None = None) -> Admitted:
         """Decide on the Part-10 file `data`; on return the decision is durable.
 
-        A refusal is recorded too; if even that fails it is answered all the same. Nothing is raised for any content of
-        `data`: what goes wrong is a status (0xA700 for the disk).
+        Nothing is raised, whatever `data` is and the machine does: what goes wrong is a status (0xA700 for disk and
+        memory). A refusal is recorded too, and where even that fails, as soon as the file takes anything again.
         """
         try:
+            failpoints.reach("admission.received")
             admitted = self._admit(data, association, command)
-        except (RecordError, OSError, MemoryError) as error:
-            _LOG.error("An instance of association %s was not stored: %s", association, error)
-            admitted = _refused(OUT_OF_RESOURCES)
+            failpoints.reach("admission.before_answer")
+        except Exception as error:  # noqa: BLE001 - the sender has to get an answer that says what to do
+            _LOG.error("An instance of association %s was not stored: %s: %s", association, type(error).__name__, error)
+            admitted = _refused(_status_of(error))
+        if admitted.status.code == OUT_OF_RESOURCES.code:
+            self._note_failure(admitted.status)
+        elif admitted.fate in (Fate.STORED, Fate.QUARANTINED):
+            self._note_end_of_failure()
         if admitted.fate is Fate.REFUSED:
             self.refuse(admitted.status, association=association)
         return admitted
 
     def refuse(self, status: StoreStatus, *, association: str) -> None:
-        """Record that an instance was refused, if the file still takes anything."""
-        try:
-            self._append(
-                self._record,
-                Kind.INSTANCE_REFUSED,
-                {"association": association, "status": status.code, "comment": status.comment},
-            )
-        except RecordError as error:
-            _LOG.error("A refusal of association %s was not recorded: %s", association, error)
+        """Record that an instance was refused, at once or as soon as the file takes anything."""
+        self.events.append(
+            Kind.INSTANCE_REFUSED, {"association": association, "status": status.code, "comment": status.comment}
+        )
+
+    def settle(self) -> bool:
+        """Record what could not be recorded when it happened; return whether nothing is left. To be called often."""
+        return self.events.settle()
 
     def close(self) -> None:
-        """Close the quarantine file, if it was opened."""
+        """Record what is owed, if that is possible, and close the quarantine file, if it was opened."""
+        self._note_end_of_failure()
+        self.settle()
         with self._lock:
             if self._quarantine is not None:
                 self._quarantine[0].close()
                 self._quarantine = None
+
+    def _note_failure(self, status: StoreStatus) -> None:
+        now = self._clock().isoformat()
+        with self._failure_lock:
+            begins = self._failure is None
+            if self._failure is None:
+                self._failure = _Failure(status=status, instances=0, first_utc=now, last_utc=now)
+            self._failure.status = status
+            self._failure.instances += 1
+            self._failure.last_utc = now
+            payload = self._failure.payload() if begins else None
+        if payload is not None:
+            self.events.append(Kind.STORAGE_FAILED, payload)
+
+    def _note_end_of_failure(self) -> None:
+        if self._failure is None:
+            return
+        with self._failure_lock:
+            ended, self._failure = self._failure, None
+        if ended is not None and ended.instances > ended.said:
+            self.events.append(Kind.STORAGE_FAILED, ended.payload())
 
     def _admit(self, data: bytes, association: str, command: CommandUids | None) -> Admitted:
         if shutil.disk_usage(self._record.path.parent).free < self._minimum_free_bytes:
@@ -167,6 +225,7 @@ class Admission:
             return _refused(INVALID_INSTANCE_UID)
         try:
             header = read_header(data)
+            failpoints.reach("admission.header_read")
         except UnreadableInstanceError as error:
             return _refused(CANNOT_UNDERSTAND.because(str(error).rstrip(".")[:64]))
         if command is not None and command != CommandUids(
@@ -180,7 +239,21 @@ class Admission:
         if header.series_instance_uid and not is_valid_uid(header.series_instance_uid):
             return _refused(CANNOT_UNDERSTAND.because("The Series Instance UID is invalid"))
         with self._lock:
-            return self._place(data, header, association)
+            try:
+                self._catch_up()
+                return self._place(data, header, association)
+            except BaseException:
+                # Whether something was written before it failed, only the files know.
+                self._in_doubt = True
+                raise
+
+    def _catch_up(self) -> None:
+        if not self._in_doubt:
+            return
+        _caught_up(self._known, self._record)
+        if self._quarantine is not None:
+            _caught_up(self._quarantine[1], self._quarantine[0])
+        self._in_doubt = False
 
     def _place(self, data: bytes, header: InstanceHeader, association: str) -> Admitted:
         difference = None if self._patient is None else other_patient(header, self._patient)
@@ -197,20 +270,20 @@ class Admission:
     def _to_quarantine(self, data: bytes, header: InstanceHeader, association: str, cause: str, text: str) -> Admitted:
         if self._quarantine is None:
             opened = self._quarantine_factory()
-            self._quarantine = (opened, _index(opened))
+            self._quarantine = (opened, _caught_up(_Index(), opened))
+        failpoints.reach("admission.quarantine_opened")
         quarantine, index = self._quarantine
         digest = _find(quarantine, index, data, header)
         if digest is not None and digest in self._known.quarantined:
             return Admitted(fate=Fate.DUPLICATE)
         if digest is None:
             digest = self._store(quarantine, index, data, header, association)
+        failpoints.reach("admission.quarantine_stored")
         # After the object is durable. Its hash only: the treatment file holds nothing of another patient.
-        self._append(
-            self._record,
-            Kind.INSTANCE_QUARANTINED,
-            {"association": association, "sha256": digest, "cause": cause, "text": text},
-        )
+        payload = {"association": association, "sha256": digest, "cause": cause, "text": text}
+        self._append(self._record, Kind.INSTANCE_QUARANTINED, payload)
         self._known.quarantined.add(digest)
+        failpoints.reach("admission.quarantine_recorded")
         return Admitted(fate=Fate.QUARANTINED)
 
     def _store(self, record: Record, index: _Index, data: bytes, header: InstanceHeader, association: str) -> str:
@@ -221,8 +294,10 @@ class Admission:
             "series_instance_uid": header.series_instance_uid,
             "modality": header.modality[:16],
         }
+        failpoints.reach("admission.before_store")
         digest = self._append(record, Kind.INSTANCE_STORED, payload, data)
         index.objects.setdefault(header.sop_instance_uid, []).append(digest)
+        failpoints.reach("admission.after_store")
         return digest
 
     def _append(self, record: Record, kind: Kind, payload: dict[str, Any], data: bytes | None = None) -> str:
@@ -238,17 +313,28 @@ def _find(record: Record, index: _Index, data: bytes, header: InstanceHeader) ->
     return next((digest for digest in candidates if same_content(record.object_bytes(digest), data)), None)
 
 
-def _index(record: Record) -> _Index:
-    index, seq = _Index(), 0
-    while events := record.events(seq):
+def _caught_up(index: _Index, record: Record) -> _Index:
+    """Read into `index` what the file holds beyond the last reading."""
+    while events := record.events(index.read_to):
         for event in events:
             if event.kind == Kind.INSTANCE_STORED and event.object_sha256 is not None:
-                uid = str(event.payload.get("sop_instance_uid", ""))
-                index.objects.setdefault(uid, []).append(event.object_sha256)
+                digests = index.objects.setdefault(str(event.payload.get("sop_instance_uid", "")), [])
+                if event.object_sha256 not in digests:
+                    digests.append(event.object_sha256)
             elif event.kind == Kind.INSTANCE_QUARANTINED:
                 index.quarantined.add(str(event.payload.get("sha256", "")))
-        seq = events[-1].seq
+        index.read_to = events[-1].seq
     return index
+
+
+def _status_of(error: Exception) -> StoreStatus:
+    if isinstance(error, RecordFullError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+        return OUT_OF_RESOURCES.because("The disk of the treatment file is full")
+    if isinstance(error, MemoryError):
+        return OUT_OF_RESOURCES.because("There is not enough memory for the instance")
+    if isinstance(error, (RecordError, OSError)):
+        return OUT_OF_RESOURCES
+    return OUT_OF_RESOURCES.because("The instance could not be handled")
 
 
 def _refused(status: StoreStatus) -> Admitted:

@@ -8,6 +8,7 @@ associations are closed; or if its series have been silent. Closed or silent wit
 from __future__ import annotations
 
 import collections.abc
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,25 +26,12 @@ from dicom_listener.assembly_parts import (
 )
 from dicom_listener.assembly_phase import PhaseCells, phase_cells, phase_volume
 from dicom_listener.assembly_refusals import refusal
+from dicom_listener.assembly_verdict import Declared, Expectation, Scope, verdict
+from dicom_listener.assembly_without_magnitude import without_magnitude
 from dicom_listener.images import AssembledSeries, MrImage, Sequence, SeriesState, SeriesStatus
 from quantify.model import EchoSeries
 
 Group = tuple[Part, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Expectation:
-    """The reference's protocol."""
-
-    echo_times_s: tuple[float, ...]
-    n_slices: int
-    tolerance_s: float
-
-    def has_echoes(self, echo_times_s: tuple[float, ...]) -> bool:
-        return len(echo_times_s) == len(self.echo_times_s) and self.includes(echo_times_s)
-
-    def includes(self, echo_times_s: tuple[float, ...]) -> bool:
-        return all(any(abs(own - te) <= self.tolerance_s for te in self.echo_times_s) for own in echo_times_s)
 
 
 @dataclass(eq=False)
@@ -74,7 +62,7 @@ class Assembly:
         self._seen_complete: dict[Stack, dict[str, list[Group]]] = {}
         self._evaluations: dict[Group, _Evaluation] = {}
         self._groups: dict[Stack, tuple[object, list[Group]]] = {}
-        self._expectation: _Expectation | None = None
+        self._expectation: Expectation | None = None
         self._reported: dict[str, SeriesState] = {}
 
     def add(self, images: collections.abc.Sequence[MrImage], *, seq: int, association: str) -> None:
@@ -91,9 +79,8 @@ class Assembly:
             part = self._part_of(stack, image)
             placed = place(image, seq, stack.geometry.normal)
             if placed is None:
-                part.left_out += 1
-                part.note_time(float(np.dot(image.position_mm, stack.geometry.normal)), image.acquired_at)
-                part.version += 1
+                if not part.leave_out(image, seq, stack.geometry.normal):
+                    continue
                 if (phase := place_phase(image, stack.geometry.normal)) is not None:
                     part.keep_phase(phase)
             elif not part.insert(placed):
@@ -133,11 +120,12 @@ class Assembly:
         tolerance_s: float = ECHO_TIME_TOLERANCE_S,
     ) -> None:
         """Set the reference's protocol: a full grid of these echo times and slices is complete at once."""
-        self._expectation = _Expectation(echo_times_s=tuple(echo_times_s), n_slices=n_slices, tolerance_s=tolerance_s)
+        self._expectation = Expectation(echo_times_s=tuple(echo_times_s), n_slices=n_slices, tolerance_s=tolerance_s)
 
     def states(self) -> tuple[SeriesState, ...]:
         """Return the state of every acquisition, by acquisition time, then key."""
         found = [self._evaluate(stack, group).state for stack, group in self._all_groups()]
+        found += self._without_magnitude()
         return tuple(sorted(found, key=lambda s: (s.acquired_at.timestamp() if s.acquired_at else np.inf, s.key)))
 
     def changed(self) -> frozenset[str]:
@@ -159,6 +147,9 @@ class Assembly:
             if evaluation.state.status is SeriesStatus.COMPLETE:
                 _stack_voxels(stack, group, evaluation)
             return AssembledSeries(state=evaluation.state, series=evaluation.series)
+        for state in self._without_magnitude():
+            if state.key == key:
+                return AssembledSeries(state=state, series=None)
         raise KeyError(f"There is no series with the key {key!r}.")
 
     def resolve(self, key: str) -> str | None:
@@ -169,7 +160,7 @@ class Assembly:
         for stack, group in self._all_groups():
             if any(_key(stack, part) == key for part in group):
                 return _key(stack, group[0])
-        return None
+        return key if any(state.key == key for state in self._without_magnitude()) else None
 
     def _all_groups(self) -> list[tuple[Stack, Group]]:
         return [(stack, group) for stacks in self._stacks.values() for stack in stacks for group in self._of(stack)]
@@ -261,7 +252,14 @@ class Assembly:
         sequence = (
             kinds.pop() if len(kinds) == 1 else (Sequence.SPIN_ECHO if Sequence.SPIN_ECHO in kinds else Sequence.OTHER)
         )
-        status, reason, expected = self._judge(group, grid, images)
+        status, reason, expected = verdict(
+            grid,
+            images,
+            declared=self._declared(stack, group),
+            reference=self._expectation,
+            closed=all(part.is_closed for part in group),
+            silent=any(part.open_associations for part in group),
+        )
         times = [image.acquired_at for image in images if image.acquired_at is not None]
         return SeriesState(
             key=_key(stack, group[0]),
@@ -290,41 +288,28 @@ class Assembly:
             last_seq=max(image.seq for image in images),
         )
 
-    def _judge(self, group: Group, grid: EchoSliceGrid, images: list[Placed]) -> tuple[SeriesStatus, str, int]:
-        """Return (status, why, number of images expected)."""
-        reference = self._expectation
-        n_echoes, n_slices, received = grid.n_echoes, grid.n_slices, grid.received
-        declared_echoes = max(image.declared_echoes for image in images)
-        expected = max(n_echoes, declared_echoes) * n_slices
-        total = sum(self._images_of_series[part.series_instance_uid] for part in group)
-        declared = max(image.declared_images for image in images)
-        shortfalls = []
-        if received < n_echoes * n_slices:
-            shortfalls.append(
-                f"{n_echoes * n_slices - received} of {n_echoes * n_slices} images missing ({grid.missing()})"
+    def _declared(self, stack: Stack, group: Group) -> list[Declared]:
+        """Return what each series of an acquisition declares, and what has come by each reading of it."""
+        beside = stack.beside(group)
+        acquisition = _scope((*group, *beside))
+        return [
+            Declared(
+                images=max(image.declared_images for image in part.placed),
+                own=_scope((part,)),
+                wider=(_scope([known for _, known in self._by_series[part.series_instance_uid]]), acquisition),
             )
-        if n_echoes < declared_echoes:
-            shortfalls.append(f"the header declares {declared_echoes} echoes, {n_echoes} have come")
-        if total < declared:
-            shortfalls.append(f"the header declares {declared} images, {total} have come")
-        if grid.fault is not None:
-            shortfalls.append(grid.fault)
-        closed = all(part.quiet or not part.open_associations for part in group)
-        if not shortfalls and reference and reference.n_slices == n_slices and reference.has_echoes(grid.echo_times_s):
-            return SeriesStatus.COMPLETE, f"complete: {_size(n_echoes, n_slices)}, same as the reference", expected
-        if not shortfalls and closed:
-            silent = any(part.open_associations for part in group)
-            why = "no further image came within the quiet time" if silent else "its association closed"
-            beside = ""
-            if reference and n_echoes > 1:
-                beside = f" (the reference has {_size(len(reference.echo_times_s), reference.n_slices)})"
-            return SeriesStatus.COMPLETE, f"complete: grid {n_echoes} × {n_slices} full and {why}{beside}", expected
-        if closed:
-            return SeriesStatus.INCOMPLETE, f"incomplete: {'; '.join(shortfalls)}", expected
-        if reference and n_slices <= reference.n_slices and reference.includes(grid.echo_times_s):
-            expected = max(expected, len(reference.echo_times_s) * reference.n_slices)
-        fault = f"; {grid.fault}" if grid.fault else ""
-        return SeriesStatus.ARRIVING, f"arriving: {received} of {expected} images{fault}", expected
+            for part in group
+        ]
+
+    def _without_magnitude(self) -> Iterator[SeriesState]:
+        """Say of each series that ended without a magnitude image why it is not used (see `without_magnitude`)."""
+        for stacks in self._stacks.values():
+            for stack in stacks:
+                for part in stack.parts.values():
+                    if not part.placed and part.is_closed and not stack.accompanies(part):
+                        state = without_magnitude(part, _key(stack, part), stack.protocol, stack.frame_of_reference_uid)
+                        if state is not None:
+                            yield state
 
 
 def _stack_voxels(stack: Stack, group: Group, evaluation: _Evaluation) -> None:
@@ -355,11 +340,15 @@ def _series(stack: Stack, evaluation: _Evaluation) -> EchoSeries:
     )
 
 
+def _scope(parts: Iterable[Part]) -> Scope:
+    magnitudes, left_out = 0, 0
+    for part in parts:
+        magnitudes += len(part.placed)
+        left_out += len(part.left_out)
+    return Scope(magnitudes=magnitudes, images=magnitudes + left_out)
+
+
 def _key(stack: Stack, part: Part) -> str:
     """Series UID, acquisition number and geometry: the same in every run, whatever came first."""
     number = "-" if stack.acquisition_number is None else stack.acquisition_number
     return f"{part.series_instance_uid}:{number}:{stack.geometry.label}"
-
-
-def _size(n_echoes: int, n_slices: int) -> str:
-    return f"{n_echoes} echo{'' if n_echoes == 1 else 'es'} × {n_slices} slice{'' if n_slices == 1 else 's'}"

@@ -44,6 +44,21 @@ class Placed:
     field_strength_t: float | None
     declared_images: int
     declared_echoes: int
+    declared_slices: int
+    processing: str
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class LeftOut:
+    """What is remembered of an image that is no magnitude, without its pixels."""
+
+    kind: ImageKind
+    echo_time_s: float
+    along_mm: float
+    acquired_at: datetime | None
+    seq: int
+    sequence: Sequence
+    field_strength_t: float | None
 
 
 @dataclass(slots=True, eq=False)
@@ -114,8 +129,9 @@ class Part:
     series_instance_uid: str
     description: str
     placed: list[Placed] = field(default_factory=list)
-    left_out: int = 0
-    """Images that are no magnitude: phase, real, imaginary, derived."""
+    left_out: dict[tuple[str, int], LeftOut] = field(default_factory=dict)
+    """Images that are no magnitude (phase, real, imaginary, derived), by instance and frame: sent again, one counts
+    once."""
     phases: list[PlacedPhase] = field(default_factory=list)
     open_associations: set[str] = field(default_factory=set)
     quiet: bool = False
@@ -126,6 +142,7 @@ class Part:
     _phase_cells: dict[tuple[int, int], list[PlacedPhase]] = field(default_factory=dict, repr=False)
     _slice_times: dict[int, float] = field(default_factory=dict, repr=False)
     _echoes: set[int] = field(default_factory=set, repr=False)
+    _processing: set[str] = field(default_factory=set, repr=False)
     _end: float = -np.inf
     start: float = np.inf
     """Earliest acquisition time, POSIX s; infinite where none is stated."""
@@ -138,7 +155,27 @@ class Part:
         twins.append(image)
         self.placed.append(image)
         self._echoes.add(round(image.echo_time_s / ECHO_TIME_TOLERANCE_S))
+        self._processing.add(image.processing)
         self.note_time(image.along_mm, image.acquired_at)
+        self.version += 1
+        return True
+
+    def leave_out(self, image: MrImage, seq: int, normal: NDArray[np.float64]) -> bool:
+        """Count an image that is no magnitude; False if it is there already."""
+        identity = (image.sop_instance_uid, image.frame_number or 0)
+        if identity in self.left_out:
+            return False
+        along_mm = float(np.dot(image.position_mm, normal))
+        self.left_out[identity] = LeftOut(
+            kind=image.kind,
+            echo_time_s=image.echo_time_s or 0.0,
+            along_mm=along_mm,
+            acquired_at=image.acquired_at,
+            seq=seq,
+            sequence=image.sequence,
+            field_strength_t=image.field_strength_t,
+        )
+        self.note_time(along_mm, image.acquired_at)
         self.version += 1
         return True
 
@@ -170,6 +207,15 @@ class Part:
     def shares_echo(self, other: Part) -> bool:
         """Whether both have an image of the same echo time."""
         return any(echo + step in other._echoes for echo in self._echoes for step in (-1, 0, 1))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is to come by the sender's account: associations closed, or silence."""
+        return self.quiet or not self.open_associations
+
+    def processed_as(self, other: Part) -> bool:
+        """Whether both were filtered alike."""
+        return self._processing == other._processing
 
     def shares_slice_and_start(self, other: Part) -> bool:
         """Whether some slice was acquired in both, within `SAME_START_S`."""
@@ -212,13 +258,17 @@ class Stack:
 
     def left_out_beside(self, group: tuple[Part, ...]) -> int:
         """Return the images left out of an acquisition, those in series of their own (Siemens phase) included."""
-        return sum(part.left_out for part in (*group, *self._beside(group)))
+        return sum(len(part.left_out) for part in (*group, *self.beside(group)))
 
     def phases_of(self, group: tuple[Part, ...]) -> list[PlacedPhase]:
         """Return the phase images of an acquisition, those in series of their own included."""
-        return [image for part in (*group, *self._beside(group)) for image in part.phases]
+        return [image for part in (*group, *self.beside(group)) for image in part.phases]
 
-    def _beside(self, group: tuple[Part, ...]) -> list[Part]:
+    def accompanies(self, part: Part) -> bool:
+        """Whether a series without magnitude images was acquired together with one that has some."""
+        return any(part.shares_slice_and_start(other) for other in self.parts.values() if other.placed)
+
+    def beside(self, group: tuple[Part, ...]) -> list[Part]:
         """Return the series without magnitude images that were acquired together with an acquisition."""
         alone = [part for part in self.parts.values() if part.left_out and not part.placed]
         return [part for part in alone if any(part.shares_slice_and_start(member) for member in group)]
@@ -227,10 +277,11 @@ class Stack:
 def joins(part: Part, other: Part) -> bool:
     """Whether two series of one stack are echoes of one acquisition.
 
-    They are if their echo times are disjoint and a slice that both have was acquired at the same time, within
-    `SAME_START_S`. So two acquisitions of one protocol, minutes apart, stay two whatever their UIDs are.
+    They are if their echo times are disjoint, a slice that both have was acquired at the same time, within
+    `SAME_START_S`, and both were filtered alike. So two acquisitions of one protocol, minutes apart, stay two whatever
+    their UIDs are, and so do the normalised and the unfiltered images of one acquisition.
     """
-    return part.shares_slice_and_start(other) and not part.shares_echo(other)
+    return part.shares_slice_and_start(other) and not part.shares_echo(other) and part.processed_as(other)
 
 
 def geometry_of(image: MrImage) -> Geometry:
@@ -262,6 +313,8 @@ def place(image: MrImage, seq: int, normal: NDArray[np.float64]) -> Placed | Non
         field_strength_t=image.field_strength_t,
         declared_images=image.declared_images or 0,
         declared_echoes=image.declared_echoes or 0,
+        declared_slices=image.declared_slices or 0,
+        processing=image.processing,
     )
 
 

@@ -36,6 +36,14 @@ def refusal(
     return None
 
 
+def no_magnitude(count: int) -> str:
+    """Say that a series holds the parts of a complex signal and no magnitude image (GE, where it is not asked for)."""
+    return (
+        f"No magnitude images: {count} real or imaginary images have come, and Holmia does not combine them. Have the "
+        "scanner reconstruct and send the magnitude."
+    )
+
+
 def equal_echo_times(echo_time_s: float, images_per_slice: int) -> str:
     """Say that the echoes cannot be told apart (GE research sequences repeat the first echo time)."""
     return (

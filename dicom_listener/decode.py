@@ -16,6 +16,7 @@ from pydicom.uid import (
     LegacyConvertedEnhancedMRImageStorage,
     MRImageStorage,
     RTStructureSetStorage,
+    SegmentationStorage,
 )
 
 from dicom_listener.decode_classic import classic_image
@@ -23,6 +24,7 @@ from dicom_listener.decode_enhanced import enhanced_images
 from dicom_listener.identity import patient_identity, text_of
 from dicom_listener.images import DecodedInstance
 from dicom_listener.pixels import PixelError
+from dicom_listener.segmentation import LABEL_MAP_SEGMENTATION_STORAGE, segmentation
 from dicom_listener.structures import structure_set
 
 __all__ = ["decode", "patient_identity"]
@@ -31,6 +33,11 @@ _DECODERS = {
     MRImageStorage: classic_image,
     EnhancedMRImageStorage: enhanced_images,
     LegacyConvertedEnhancedMRImageStorage: enhanced_images,
+}
+_STRUCTURES = {
+    RTStructureSetStorage: structure_set,
+    SegmentationStorage: segmentation,
+    LABEL_MAP_SEGMENTATION_STORAGE: segmentation,
 }
 _META_BYTES = 1 << 16
 """Where to look for the transfer syntax before anything is inflated; a meta header is a few hundred bytes."""
@@ -75,8 +82,8 @@ def _decode(dataset: Dataset, time_zone: ZoneInfo) -> DecodedInstance:
         patient=patient_identity(dataset),
     )
     try:
-        if sop_class == RTStructureSetStorage:
-            structures, reason = structure_set(dataset)
+        if sop_class in _STRUCTURES:
+            structures, reason = _STRUCTURES[sop_class](dataset)
             return replace(header, structure_set=structures, reason=reason)
         decoder = _DECODERS.get(sop_class)
         if decoder is None:

@@ -10,13 +10,15 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from dicom_listener.identity import text_of
-from dicom_listener.image_kind import classic_kind, sequence_of, values_of
+from dicom_listener.image_kind import classic_kind, processing_of, sequence_of, values_of
 from dicom_listener.images import ImageKind, MrImage
 from dicom_listener.pixels import PixelError, stored_values
-from dicom_listener.scaling import NO_SCALE_SLOPE, Scaling, philips_scale_slope, private_value, rescale_of
+from dicom_listener.scaling import NO_SCALE_SLOPE, Scaling, philips_scale_slope, private_integer, rescale_of
 from dicom_listener.times import acquisition_time
 
-_PHILIPS_IMAGING_CREATOR, _PHILIPS_ECHOES_OFFSET = "Philips Imaging DD 001", 0x14
+_PHILIPS_IMAGING_CREATOR = "Philips Imaging DD 001"
+_ECHOES_OFFSET, _SLICES_OFFSET, _STACKS_OFFSET = 0x14, 0x18, 0x60
+"""(2001,xx14) Number of Echoes, (2001,xx18) Number of Slices MR, (2001,xx60) Number of Stacks."""
 
 
 def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, ...], str]:
@@ -34,7 +36,11 @@ def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, .
     """
     kind_words = values_of(dataset, "ImageType")
     if "MOSAIC" in kind_words:
-        raise PixelError("A mosaic holds all slices of a volume in one image; Holmia does not read mosaics.")
+        raise PixelError(
+            f"Series {text_of(dataset, 'SeriesNumber') or '?'} ({text_of(dataset, 'SeriesDescription') or 'no name'}) is "
+            "a mosaic: one image holds all slices of a volume. Holmia does not read mosaics; send a multi-echo gradient "
+            "echo."
+        )
     values = stored_values(dataset)
     if len(values) != 1:
         raise PixelError(f"A classic MR image with {len(values)} frames; one frame was expected.")
@@ -55,11 +61,12 @@ def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, .
         pixel_spacing_mm=spacing_of(dataset.get("PixelSpacing")),
         sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
         frame_number=None,
-        acquisition_number=_acquisition_number(dataset),
+        acquisition_number=repetition_of(dataset),
         acquired_at=acquired_at,
         sequence=sequence_of(values_of(dataset, "ScanningSequence"), text_of(dataset, "EchoPulseSequence")),
         field_strength_t=number(dataset.get("MagneticFieldStrength")),
         declared_images=integer(dataset.get("ImagesInAcquisition")),
+        processing=processing_of(kind_words),
         **series_fields(dataset),
     )
     return (image,), remark
@@ -67,6 +74,7 @@ def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, .
 
 def series_fields(dataset: Dataset) -> dict[str, Any]:
     """Return the fields of `MrImage` that stand at the top of classic and enhanced objects alike."""
+    stacks = _philips_count(dataset, _STACKS_OFFSET)
     return {
         "frame_of_reference_uid": text_of(dataset, "FrameOfReferenceUID"),
         "study_instance_uid": text_of(dataset, "StudyInstanceUID"),
@@ -74,7 +82,9 @@ def series_fields(dataset: Dataset) -> dict[str, Any]:
         "series_number": integer(dataset.get("SeriesNumber")),
         "protocol": text_of(dataset, "ProtocolName"),
         "description": text_of(dataset, "SeriesDescription"),
-        "declared_echoes": integer(private_value(dataset, 0x2001, _PHILIPS_IMAGING_CREATOR, _PHILIPS_ECHOES_OFFSET)),
+        "declared_echoes": _philips_count(dataset, _ECHOES_OFFSET),
+        # The number counts the slices of all stacks, and one acquisition of Holmia's is one stack.
+        "declared_slices": None if (stacks or 1) > 1 else _philips_count(dataset, _SLICES_OFFSET),
     }
 
 
@@ -129,8 +139,14 @@ def integer(value: object) -> int | None:
     return None if found is None else int(found)
 
 
-def _acquisition_number(dataset: Dataset) -> int | None:
-    """Return the repetition: Philips numbers its dynamics by TemporalPositionIdentifier, all others by acquisition."""
-    if is_philips(dataset) and (integer(dataset.get("NumberOfTemporalPositions")) or 1) > 1:
-        return integer(dataset.get("TemporalPositionIdentifier"))
+def repetition_of(dataset: Dataset) -> int | None:
+    """Return the repetition: the temporal position where the series has several (Philips, GE), else the acquisition."""
+    if (integer(dataset.get("NumberOfTemporalPositions")) or 1) > 1:
+        position = integer(dataset.get("TemporalPositionIdentifier"))
+        if position is not None:
+            return position
     return integer(dataset.get("AcquisitionNumber"))
+
+
+def _philips_count(dataset: Dataset, offset: int) -> int | None:
+    return private_integer(dataset, 0x2001, _PHILIPS_IMAGING_CREATOR, offset)

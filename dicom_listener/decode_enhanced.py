@@ -24,7 +24,7 @@ from dicom_listener.decode_classic import (
     triple,
 )
 from dicom_listener.identity import text_of
-from dicom_listener.image_kind import component_of, frame_kind, sequence_of, values_of
+from dicom_listener.image_kind import component_of, frame_kind, processing_of, sequence_of, values_of
 from dicom_listener.images import ImageKind, MrImage, Sequence
 from dicom_listener.pixels import PixelError, stored_values
 from dicom_listener.scaling import NO_SCALE_SLOPE, Scaling, philips_scale_slope, private_value, rescale_of
@@ -54,7 +54,7 @@ def enhanced_images(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage,
             "which frame is which cannot be told."
         )
     started_at, remark = acquisition_time(dataset, time_zone)
-    repetitions = _repetitions(frames)
+    repetitions = _repetitions(dataset, frames)
     several = len(set(repetitions)) > 1
     series = series_fields(dataset)
     sop_instance_uid = text_of(dataset, "SOPInstanceUID")
@@ -86,6 +86,7 @@ def enhanced_images(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage,
                 acquired_at=(frame.acquired_at(time_zone) if several or started_at is None else None) or started_at,
                 sequence=frame.sequence(),
                 field_strength_t=number(frame.anywhere("MagneticFieldStrength")),
+                processing=processing_of(frame.type_words()),
                 **series,
             )
         )
@@ -137,13 +138,18 @@ class _Frame:
     def kind(self) -> ImageKind:
         """Return what the frame's pixels are; Philips' private code where the public one is missing."""
         macro = self.group("MRImageFrameTypeSequence") or Dataset()
-        words = values_of(macro, "FrameType") or values_of(self.dataset, "ImageType")
+        words = self.type_words()
         component = component_of(str(macro.get("ComplexImageComponent") or ""))
         if component is None and self.philips is not None:
             private = values_of(self.philips, "ImageType")
             if private:
                 return frame_kind(private, None)
         return frame_kind(words, component or component_of(str(self.dataset.get("ComplexImageComponent") or "")))
+
+    def type_words(self) -> tuple[str, ...]:
+        """Return the frame type, else the image type of the object."""
+        macro = self.group("MRImageFrameTypeSequence") or Dataset()
+        return values_of(macro, "FrameType") or values_of(self.dataset, "ImageType")
 
     def echo_time_s(self) -> float | None:
         """Return the effective echo time, s."""
@@ -163,10 +169,14 @@ class _Frame:
         return parse_date_time(stated, zone_of(self.dataset, time_zone))
 
 
-def _repetitions(frames: list[_Frame]) -> list[int | None]:
-    """Return the acquisition number of each frame: its temporal position where several occur in the object."""
+def _repetitions(dataset: Dataset, frames: list[_Frame]) -> list[int | None]:
+    """Return the acquisition number of each frame: its temporal position where the series has several.
+
+    They may be in this object, or one in each object (then NumberOfTemporalPositions tells).
+    """
     temporal = [integer(frame.of("FrameContentSequence", "TemporalPositionIndex")) for frame in frames]
-    if len(set(temporal)) > 1 and None not in temporal:
+    several = len(set(temporal)) > 1 or (integer(dataset.get("NumberOfTemporalPositions")) or 1) > 1
+    if several and None not in temporal:
         return temporal
     stated = [integer(frame.of("FrameContentSequence", "FrameAcquisitionNumber")) for frame in frames]
     if None in stated:

@@ -39,8 +39,15 @@ class Kind(StrEnum):
     """association, sha256 (of the object in the quarantine file), cause (other_patient, uid_conflict), text"""
     INSTANCE_REFUSED = "instance_refused"
     """association, status (number), comment"""
+    STORAGE_FAILED = "storage_failed"
+    """status, comment, instances (how many were refused so far because disk or memory failed), first_utc, last_utc. Said
+    when it begins, and when it ends if there were more; each is as late as the file took it."""
     SERIES_QUIET = "series_quiet"
-    """series_instance_uid, seconds, instances"""
+    """series_instance_uid, seconds (of silence so far), instances. Said when a series falls silent, and once more when
+    it has stayed so for long enough to be missed."""
+
+    LABEL_MAP_GIVEN = "label_map_given"
+    """name, labels (value, as text, to name of the volume); the object is a NIfTI file"""
 
     INJECTION_RECORDED = "injection_recorded"
     """position, fraction, and any of activity_MBq, time, planned_MBq, aborted (true: activity may be null, unknown),
@@ -48,8 +55,9 @@ class Kind(StrEnum):
     CLOCK_OFFSET_CONFIRMED = "clock_offset_confirmed"
     """seconds (scanner clock minus true time)"""
     SERIES_ASSIGNED = "series_assigned"
-    """series_key, role (reference, fraction, baseline, anatomy, ignore), position, fraction. A baseline was acquired
-    after the patient was re-positioned, before the first injection at `position`: what it shows is not new."""
+    """series_key, role (reference, fraction, baseline, anatomy, ignore; automatic takes an earlier word back),
+    position, fraction. A baseline was acquired after the patient was re-positioned, before the first injection at
+    `position`: what it shows is not new."""
     REGISTRATION_GIVEN = "registration_given"
     """series_key, reference_to_series_lps_mm (4×4, rigid: a point of the reference to the same tissue in the series),
     name; an empty matrix takes it back"""

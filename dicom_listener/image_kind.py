@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pydicom.dataset import Dataset
 
 from dicom_listener.images import ImageKind, Sequence
-from dicom_listener.scaling import private_value
+from dicom_listener.scaling import private_integer
 
 _GE_CREATOR, _GE_TYPE_OFFSET = "GEMS_PARM_01", 0x2F
 _GE_KINDS = {0: ImageKind.MAGNITUDE, 1: ImageKind.PHASE, 2: ImageKind.REAL, 3: ImageKind.IMAGINARY}
@@ -54,11 +54,15 @@ _FILTERED = frozenset(
 )
 """Values beside which DERIVED\\PRIMARY is a filtered, normalised or distortion-corrected echo, and stays in."""
 
+_TWIN_MAKERS = frozenset({"ND", "NORM", "DIS2D", "DIS3D", "FIL"})
+"""Siemens' words for no or a distortion correction, prescan normalisation and image filter: with "unfiltered images"
+on, the scanner sends a second series of the same echoes without them."""
+
 
 def classic_kind(dataset: Dataset) -> ImageKind:
     """Return the kind of a classic MR image from ImageType, ComplexImageComponent and GE's private code."""
-    code = private_value(dataset, 0x0043, _GE_CREATOR, _GE_TYPE_OFFSET)
-    ge = _GE_KINDS.get(_integer(code)) if code is not None else None
+    code = private_integer(dataset, 0x0043, _GE_CREATOR, _GE_TYPE_OFFSET)
+    ge = None if code is None else _GE_KINDS.get(code)
     return kind_of(values_of(dataset, "ImageType"), _component(dataset) or ge, flavour_is_map=True)
 
 
@@ -92,6 +96,11 @@ def component_of(text: str) -> ImageKind | None:
     return {kind.value.upper(): kind for kind in ImageKind if kind is not ImageKind.DERIVED}.get(text.upper())
 
 
+def processing_of(image_type: Iterable[str]) -> str:
+    """Return which of the filters that make a twin of a series the image type names, sorted."""
+    return " ".join(sorted(_TWIN_MAKERS.intersection(image_type)))
+
+
 def values_of(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """Return the values of a code string, in capitals."""
     value = dataset.get(keyword)
@@ -122,13 +131,3 @@ def _named(word: str) -> ImageKind | None:
 
 def _component(dataset: Dataset) -> ImageKind | None:
     return component_of(str(dataset.get("ComplexImageComponent") or ""))
-
-
-def _integer(value: object) -> int:
-    """GE writes the code as SS; an archive may have left two bytes of unknown representation."""
-    if isinstance(value, bytes):
-        return int.from_bytes(value[:2], "little", signed=True)
-    try:
-        return int(str(value))
-    except ValueError:
-        return -1

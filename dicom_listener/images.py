@@ -73,6 +73,11 @@ class MrImage:
     declared_images: int | None = None
     """Number of images of the series or acquisition that the header declares, where it does."""
     declared_echoes: int | None = None
+    declared_slices: int | None = None
+    """Number of slices of the series, where the header declares it (Philips)."""
+    processing: str = ""
+    """The scanner's filters that ImageType names (ND, NORM, DIS2D, …), sorted: a scanner may send a series twice, with
+    and without, and the echoes of one are not echoes of the other."""
 
     def __post_init__(self) -> None:
         freeze(self, "signal")
@@ -89,24 +94,51 @@ class Contour:
         freeze(self, "points_mm")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RegionMask:
+    """A region as the share of every voxel of its own grid, cropped to the voxels that it touches.
+
+    ``values`` are float32 (slice, row, column), 0…1; ``affine_lps_mm`` maps the index (slice, row, column, 1) to the
+    voxel's centre, LPS mm. Outside the array the region is empty.
+    """
+
+    values: NDArray[np.float32]
+    affine_lps_mm: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.affine_lps_mm.shape != (4, 4):
+            raise ValueError(
+                f"RegionMask has values of shape {self.values.shape} and an affine of {self.affine_lps_mm.shape}; "
+                "expected (slice, row, column) and (4, 4)."
+            )
+        freeze(self, "values", "affine_lps_mm")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Structure:
-    """A named region of interest as its contours."""
+    """A named region of interest: its contours, or its share of the voxels of a grid."""
 
     name: str
     number: int
-    contours: tuple[Contour, ...]
+    contours: tuple[Contour, ...] = ()
+    mask: RegionMask | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class StructureSet:
-    """An RT Structure Set: regions, and the series they were drawn on."""
+    """The regions of one object (RT Structure Set, Segmentation, label map) and the series they were drawn on.
+
+    ``unusable`` are regions that the object names but that cannot be used: (name, why). ``remark`` is what a reader
+    of its volumes must know, in sentences. An object that states no frame of reference has an empty one.
+    """
 
     label: str
     sop_instance_uid: str
     frame_of_reference_uid: str
     referenced_series_uids: tuple[str, ...]
     structures: tuple[Structure, ...]
+    unusable: tuple[tuple[str, str], ...] = ()
+    remark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,55 +12,58 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from dicom_listener import failpoints
 from dicom_listener.events import Event
-from dicom_listener.record_connection import connected, connected_to_read_only_media, said_of, value
+from dicom_listener.record_chain import COLUMNS, Head, canonical_json, event_hash, event_of, sound_events
+from dicom_listener.record_connection import (
+    check_schema,
+    connected,
+    connected_for_reading,
+    connected_for_salvage,
+    enter_write_ahead_mode,
+    said_of,
+    value,
+)
 from dicom_listener.record_schema import (
-    NO_HASH,
     RecordCorruptError,
     RecordError,
+    RecordFullError,
     RecordNewerError,
     build_file,
     publish,
     quarantine_path,
+    write_schema,
 )
 
-__all__ = ["Head", "Record", "RecordCorruptError", "RecordError", "RecordNewerError", "quarantine_path"]
+__all__ = [
+    "Head",
+    "Record",
+    "RecordCorruptError",
+    "RecordError",
+    "RecordFullError",
+    "RecordNewerError",
+    "quarantine_path",
+]
 
-_COLUMNS = "seq, utc, actor, kind, payload, object, previous_hash, hash"
 _OBJECT = "SELECT CAST(bytes AS BLOB) FROM object WHERE sha256 = ?"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Head:
-    """The last event: its number and its hash, which vouches for all before it. An empty file has seq 0."""
-
-    seq: int = 0
-    hash: str = NO_HASH
-
-
-def canonical_json(value: object) -> str:
-    """Return `value` as the one JSON text that is stored and hashed: sorted keys, no spaces, ASCII, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def event_hash(
-    seq: int, utc: str, actor: str, kind: str, payload: object, object_sha256: str | None, previous_hash: str
-) -> str:
-    """Return SHA-256 (hex) over the canonical JSON of the list of the arguments."""
-    text = canonical_json([seq, utc, actor, kind, payload, object_sha256, previous_hash])
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+_INSERT_OBJECT = "INSERT OR IGNORE INTO object VALUES (?, ?)"
+_INSERT_EVENT = f"INSERT INTO event({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Record:
     """An open treatment file. Safe to share between threads; each process opens its own.
 
     A record opened read-only refuses `append`, but still tidies up when it is the last to close.
+
+    Attributes
+    ----------
+    damage
+        None, or what is wrong with a file that was opened by `salvage`: everything then ends at its last sound event.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
@@ -69,6 +72,8 @@ class Record:
         self._connection = connection
         self._lock = threading.RLock()
         self._own_appends = 0
+        self.damage: str | None = None
+        self._sound_head = Head()
         self._seen = self._version()
 
     @classmethod
@@ -87,28 +92,67 @@ class Record:
     def open(cls, path: Path, *, read_only: bool = False) -> Record:
         """Open an existing treatment file, also while others write it.
 
+        To write, the chain of its events has to be sound (20 µs each); objects are verified when they are read.
+
         Raises
         ------
         RecordNewerError
             If a newer Holmia wrote it.
         RecordCorruptError
-            If it is not a treatment file, or cut off.
+            If it is not a treatment file, or cut off; to write, also if an event is altered or missing.
         RecordError
             If it is missing or cannot be opened.
         """
-        path = path.absolute()
-        if not path.is_file():
-            raise RecordError(f"{path} does not exist or is no file; check the name.")
+        path = _existing(path)
         with said_of(path, "opened"):
-            if not read_only:
-                return cls(path, connected(path, "mode=rw", write_ahead=True), read_only=False)
+            if read_only:
+                return cls(path, connected_for_reading(path), read_only=True)
+            record = cls(path, connected(path, "mode=rw"), read_only=False)
             try:
-                # Not mode=ro: the last reader must be able to leave one file behind.
-                connection = connected(path, "mode=rw", write_ahead=False)
-                connection.execute("PRAGMA query_only=ON")
-            except sqlite3.OperationalError:
-                connection = connected_to_read_only_media(path)
-            return cls(path, connection, read_only=True)
+                record._check(with_objects=False)
+                enter_write_ahead_mode(path, record._connection)
+            except RecordCorruptError as error:
+                record._connection.close()
+                raise RecordCorruptError(
+                    f"{error} Nothing can be added to it; up to there it can be read, and exported as a sound file.",
+                    error.last_sound_seq,
+                ) from error
+            except BaseException:
+                record._connection.close()
+                raise
+            return record
+
+    @classmethod
+    def salvage(cls, path: Path) -> Record:
+        """Open a treatment file read-only, up to its last sound event if it is damaged: see `damage`.
+
+        Everything is verified (2 s per GB). A sound file, one that others write included, is opened as by `open`.
+        The file of a damaged one is left as it is. What came before the copying of a live file without its log, or
+        before a cut of whole events from its end, is sound: only the head of an earlier output tells.
+
+        Raises
+        ------
+        RecordNewerError
+            If a newer Holmia wrote it.
+        RecordCorruptError
+            If it is not a treatment file, or nothing of it can be read.
+        RecordError
+            If it is missing or cannot be opened.
+        """
+        path = _existing(path)
+        with said_of(path, "opened"):
+            record = cls(path, connected_for_salvage(path), read_only=True)
+            try:
+                record._check(with_objects=True)
+            except RecordCorruptError as error:
+                record.damage = str(error)
+                record._sound_head = _head_of(record.events(error.last_sound_seq - 1, 1))
+                return record
+            except BaseException:
+                record.close()
+                raise
+        record.close()
+        return cls.open(path, read_only=True)
 
     def append(
         self, kind: str, payload: dict[str, Any], *, actor: str, utc: datetime, data: bytes | None = None
@@ -136,42 +180,44 @@ class Record:
             try:
                 head = self._head()
                 seq = head.seq + 1
-                chained = event_hash(seq, when, actor, str(kind), payload, digest, head.hash)
-                if data is not None:
-                    self._connection.execute("INSERT OR IGNORE INTO object VALUES (?, ?)", (digest, data))
-                self._connection.execute(
-                    f"INSERT INTO event({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (seq, when, actor, str(kind), text, digest, head.hash, chained),
+                chained = event_hash(seq, when, actor, str(kind), text, digest, head.hash)
+                # Made before it is written: after the commit nothing is left that could fail.
+                event = Event(
+                    seq=seq,
+                    utc=instant,
+                    actor=actor,
+                    kind=str(kind),
+                    payload=payload,
+                    object_sha256=digest,
+                    previous_hash=head.hash,
+                    hash=chained,
                 )
+                failpoints.reach("record.begun")
+                if data is not None:
+                    self._connection.execute(_INSERT_OBJECT, (digest, data))
+                failpoints.reach("record.object_inserted")
+                row = (seq, when, actor, str(kind), text, digest, head.hash, chained)
+                self._connection.execute(_INSERT_EVENT, row)
+                failpoints.reach("record.event_inserted")
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
             self._own_appends += 1
-        return Event(
-            seq=seq,
-            utc=instant,
-            actor=actor,
-            kind=str(kind),
-            payload=payload,
-            object_sha256=digest,
-            previous_hash=head.hash,
-            hash=chained,
-        )
+            failpoints.reach("record.committed")
+        return event
 
     def events(self, after_seq: int = 0, limit: int = 256) -> list[Event]:
         """Return up to `limit` events after `after_seq`, in order, without the bytes of their objects.
 
         No transaction stays open: an open one would keep the write-ahead log growing.
         """
-        with self._lock, said_of(self.path, "read"):
-            rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
-                (after_seq, limit),
-            ).fetchall()
+        if self.damage is not None:
+            limit = min(limit, self._sound_head.seq - after_seq)
+        rows = self._rows(after_seq, limit) if limit > 0 else []
         try:
-            return [_event(row) for row in rows]
+            return [event_of(row) for row in rows]
         except (ValueError, TypeError) as error:
             raise RecordCorruptError(
                 f"{self.path} has an unreadable event after number {after_seq}; use a copy.", after_seq
@@ -186,9 +232,7 @@ class Record:
             If it is missing or its bytes are not those that were stored.
         """
         with self._lock, said_of(self.path, "read"):
-            row = self._connection.execute(
-                "SELECT CAST(bytes AS BLOB) FROM object WHERE sha256 = ?", (sha256,)
-            ).fetchone()
+            row = self._connection.execute(_OBJECT, (sha256,)).fetchone()
         if row is None:
             raise RecordCorruptError(f"{self.path} lacks the object {sha256}; use a copy.")
         data = bytes(row[0])
@@ -222,12 +266,14 @@ class Record:
                 time.sleep(poll_s)
 
     def head(self) -> Head:
-        """Return the number and hash of the last event."""
+        """Return the number and hash of the last event; of a damaged file, the last sound one."""
+        if self.damage is not None:
+            return self._sound_head
         with self._lock, said_of(self.path, "read"):
             return self._head()
 
     def verify(self) -> Head:
-        """Check the whole chain and every object; return the head.
+        """Check the whole chain, every object and the database itself; return the head.
 
         Raises
         ------
@@ -235,31 +281,14 @@ class Record:
             If an event is altered or missing, or an object altered, missing or without an event. The text and
             `last_sound_seq` name the last event that is sound.
         """
-        head = Head()
-        checked: set[str] = set()
-        try:
-            while (event := self._next_sound_event(head)) is not None:
-                if event.object_sha256 is not None and event.object_sha256 not in checked:
-                    self.object_bytes(event.object_sha256)
-                    checked.add(event.object_sha256)
-                head = Head(seq=event.seq, hash=event.hash)
-            with self._lock, said_of(self.path, "read"):
-                orphan = self._connection.execute(
-                    "SELECT sha256 FROM object WHERE sha256 NOT IN "
-                    "(SELECT object FROM event WHERE object IS NOT NULL) LIMIT 1"
-                ).fetchone()
-            if orphan is not None:
-                raise RecordCorruptError(
-                    f"{self.path} holds an object whose event is missing ({orphan[0]}); use a copy."
-                )
-        except RecordCorruptError as error:
-            raise RecordCorruptError(
-                f"{str(error).rstrip('.')}; the last sound event is {head.seq}.", head.seq
-            ) from error
-        return head
+        if self.damage is not None:
+            raise RecordCorruptError(self.damage, self._sound_head.seq)
+        return self._check(with_objects=True)
 
     def copy_to(self, target: Path) -> None:
         """Write a compact, self-contained copy to `target`; works while others write.
+
+        Of a damaged file it has the events up to the last sound one, and is itself sound.
 
         Raises
         ------
@@ -276,7 +305,7 @@ class Record:
                 finally:
                     self._connection.execute(f"PRAGMA query_only={int(self.read_only)}")
 
-        publish(target, vacuum)
+        publish(target, vacuum if self.damage is None else self._write_sound_part)
 
     def close(self) -> None:
         """Close; the last to close leaves one file, without log and index, that read-only media can hold."""
@@ -303,38 +332,59 @@ class Record:
         with self._lock, said_of(self.path, "read"):
             return value(self._connection, "PRAGMA data_version"), self._own_appends
 
-    def _next_sound_event(self, before: Head) -> Event | None:
+    def _rows(self, after_seq: int, limit: int) -> Sequence[tuple[Any, ...]]:
         with self._lock, said_of(self.path, "read"):
-            row = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT 1",
-                (before.seq,),
-            ).fetchone()
-        if row is None:
-            return None
-        seq, utc, actor, kind, text, digest, previous, chained = row
-        if seq != before.seq + 1 or previous != before.hash:
-            raise RecordCorruptError(f"{self.path} lacks an event between {before.seq} and {seq}; use a copy.")
+            return self._connection.execute(
+                f"SELECT {COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
+            ).fetchall()
+
+    def _check(self, *, with_objects: bool) -> Head:
+        """Check the chain, with every object and the database's own structure if asked; return the head."""
+        head = Head()
+        checked: set[str] = set()
         try:
-            event = _event(row)
-            sound = canonical_json(event.payload) == text and chained == event_hash(
-                seq, utc, actor, kind, event.payload, digest, previous
+            for following, digest in sound_events(self.path, self._rows):
+                if with_objects and digest is not None and digest not in checked:
+                    self.object_bytes(digest)
+                    checked.add(digest)
+                head = following
+            self._check_around_the_chain(with_structure=with_objects)
+        except RecordCorruptError as error:
+            raise RecordCorruptError(
+                f"{str(error).rstrip('.')}; the last sound event is {head.seq}.", head.seq
+            ) from error
+        return head
+
+    def _check_around_the_chain(self, *, with_structure: bool) -> None:
+        with self._lock, said_of(self.path, "read"):
+            orphan = value(
+                self._connection,
+                "SELECT sha256 FROM object WHERE sha256 NOT IN "
+                "(SELECT object FROM event WHERE object IS NOT NULL) LIMIT 1",
             )
-        except (ValueError, TypeError):
-            sound = False
-        if not sound:
-            raise RecordCorruptError(f"{self.path} has an altered event {seq}; use a copy.")
-        return event
+            check_schema(self.path, self._connection)
+            fault = value(self._connection, "PRAGMA integrity_check(1)") if with_structure else "ok"
+        if orphan is not None:
+            raise RecordCorruptError(f"{self.path} holds an object whose event is missing ({orphan}); use a copy.")
+        if fault != "ok":
+            raise RecordCorruptError(f"{self.path} is not a sound database ({fault}); use a copy.")
+
+    def _write_sound_part(self, target: Path) -> None:
+        write_schema(target)
+        with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            copy.execute("BEGIN")
+            seq = 0
+            while seq < self._sound_head.seq:
+                (row,) = self._rows(seq, 1)
+                seq, digest = row[0], row[5]
+                if digest is not None:
+                    copy.execute(_INSERT_OBJECT, (digest, self.object_bytes(digest)))
+                copy.execute(_INSERT_EVENT, row)
+            copy.execute("COMMIT")
 
 
-def _event(row: tuple[Any, ...]) -> Event:
-    seq, utc, actor, kind, payload, digest, previous, chained = row
-    return Event(
-        seq=seq,
-        utc=datetime.fromisoformat(utc),
-        actor=actor,
-        kind=kind,
-        payload=json.loads(payload),
-        object_sha256=digest,
-        previous_hash=previous,
-        hash=chained,
-    )
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    if not path.is_file():
+        raise RecordError(f"{path} does not exist or is no file; check the name.")
+    return path

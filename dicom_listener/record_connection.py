@@ -15,6 +15,7 @@ from dicom_listener.record_schema import (
     USER_VERSION,
     RecordCorruptError,
     RecordError,
+    RecordFullError,
     RecordNewerError,
 )
 
@@ -22,22 +23,29 @@ _SWITCH_PAUSE_S = 0.01
 """Between attempts to enter WAL mode, for which SQLite itself does not wait."""
 
 
-def connected(path: Path, query: str, *, write_ahead: bool) -> sqlite3.Connection:
+def connected(path: Path, query: str, *, tolerant: bool = False) -> sqlite3.Connection:
     """Open the treatment file at the absolute `path` with SQLite's URI parameters `query`, and check what it is.
+
+    A `tolerant` connection takes a cut file for what is left of it; `check_schema` is then the caller's.
 
     Raises
     ------
-    RecordCorruptError, RecordNewerError, RecordError
-        If it is no treatment file, a newer one, or cannot be written although `write_ahead` is asked for.
+    RecordCorruptError, RecordNewerError
+        If it is no treatment file, or a newer one.
     """
     connection = sqlite3.connect(
         f"{path.as_uri()}?{query}", uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S
     )
     try:
+        # What was altered must not raise while it is fetched: its hash tells.
+        connection.text_factory = _decoded
         connection.execute("PRAGMA trusted_schema=OFF")
+        if tolerant:
+            # Without it SQLite refuses any file that is shorter than its header says.
+            connection.execute("PRAGMA writable_schema=ON")
         _check_identity(path, connection)  # before anything is written to what may be another program's file
-        if write_ahead:
-            _enter_write_ahead_mode(path, connection)
+        if not tolerant:
+            check_schema(path, connection)
         connection.execute("PRAGMA synchronous=FULL")
     except BaseException:
         connection.close()
@@ -45,15 +53,35 @@ def connected(path: Path, query: str, *, write_ahead: bool) -> sqlite3.Connectio
     return connection
 
 
-def connected_to_read_only_media(path: Path) -> sqlite3.Connection:
-    """Open a treatment file where nothing can be written, not even a lock."""
+def connected_for_reading(path: Path) -> sqlite3.Connection:
+    """Open a treatment file for reading; the last reader still leaves one file behind, where it may write."""
     try:
-        return connected(path, "mode=ro", write_ahead=False)
+        connection = connected(path, "mode=rw")
+    except sqlite3.OperationalError:
+        return _connected_to_read_only_media(path, tolerant=False)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def connected_for_salvage(path: Path) -> sqlite3.Connection:
+    """Open what may be damaged, so that nothing of it is changed: not even its log is moved into it."""
+    try:
+        return _connected_to_read_only_media(path, tolerant=True)
+    except sqlite3.OperationalError:
+        # The journal of a transaction that was cut off has to be undone first.
+        connection = connected(path, "mode=rw", tolerant=True)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+
+def _connected_to_read_only_media(path: Path, *, tolerant: bool) -> sqlite3.Connection:
+    try:
+        return connected(path, "mode=ro", tolerant=tolerant)
     except sqlite3.OperationalError:
         # A file left in WAL mode needs its index written even by readers. Without a log nothing is missing from it.
-        if path.with_name(f"{path.name}-wal").exists():
+        if any(path.with_name(f"{path.name}-{kind}").exists() for kind in ("wal", "journal")):
             raise
-        return connected(path, "mode=ro&immutable=1", write_ahead=False)
+        return connected(path, "mode=ro&immutable=1", tolerant=tolerant)
 
 
 def _check_identity(path: Path, connection: sqlite3.Connection) -> None:
@@ -65,12 +93,17 @@ def _check_identity(path: Path, connection: sqlite3.Connection) -> None:
             f"{path} was written by a newer Holmia (file version {version}, this one reads {USER_VERSION}); "
             "install the newer version."
         )
+
+
+def check_schema(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise RecordCorruptError if the file has other tables or triggers than it was made with."""
     found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
     if found != SCHEMA:
         raise RecordCorruptError(f"{path} has other tables or triggers than a treatment file; use a copy.")
 
 
-def _enter_write_ahead_mode(path: Path, connection: sqlite3.Connection) -> None:
+def enter_write_ahead_mode(path: Path, connection: sqlite3.Connection) -> None:
+    """Switch to SQLite's write-ahead log; RecordError if the file cannot be written."""
     for _ in range(int(BUSY_TIMEOUT_S / _SWITCH_PAUSE_S)):
         try:
             if value(connection, "PRAGMA journal_mode=WAL") == "wal":
@@ -80,6 +113,10 @@ def _enter_write_ahead_mode(path: Path, connection: sqlite3.Connection) -> None:
                 raise RecordError(f"{path} cannot be written: {error}; check the permissions of its folder.") from error
         time.sleep(_SWITCH_PAUSE_S)
     raise RecordError(f"{path} cannot be written: another program keeps it locked; close that.")
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
 
 
 def value(connection: sqlite3.Connection, statement: str) -> object:
@@ -93,7 +130,9 @@ def said_of(path: Path, done: str) -> Iterator[None]:
     """Turn SQLite's errors into sentences."""
     try:
         yield
-    except (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError) as error:
+    except (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise RecordFullError(f"{path} cannot be {done}: its disk is full; make room.") from error
         raise RecordError(
             f"{path} cannot be {done}: {error}; check the disk, its space and its permissions."
         ) from error

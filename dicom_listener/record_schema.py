@@ -53,6 +53,10 @@ class RecordError(Exception):
     """A treatment file could not be created, read or written; the text is a sentence for the user."""
 
 
+class RecordFullError(RecordError):
+    """There is no room on the disk; nothing was written, and the next attempt may succeed."""
+
+
 class RecordCorruptError(RecordError):
     """The file is no treatment file, or not as it was written. `last_sound_seq` is the last event before the fault."""
 
@@ -79,7 +83,7 @@ def build_file(path: Path) -> None:
     RecordError
         If the name exists, the folder lies on a network file system, or the folder cannot be written.
     """
-    publish(path, _write_schema)
+    publish(path, write_schema)
 
 
 def publish(path: Path, write: Callable[[Path], None]) -> None:
@@ -149,7 +153,8 @@ def file_system_of(folder: Path, mountinfo: str) -> str:
     return kind
 
 
-def _write_schema(path: Path) -> None:
+def write_schema(path: Path) -> None:
+    """Make an empty database a treatment file without events."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={USER_VERSION}")

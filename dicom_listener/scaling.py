@@ -88,6 +88,20 @@ def philips_scale_slope(*datasets: Dataset | None) -> float | None:
     return None
 
 
+def private_integer(dataset: Dataset | None, group: int, creator: str, offset: int) -> int | None:
+    """Return the whole number of a private element found through its creator; None where it is missing or none.
+
+    An archive may have left its two or four bytes without a representation.
+    """
+    value = private_value(dataset, group, creator, offset)
+    if isinstance(value, bytes):
+        return int.from_bytes(value[:4], "little", signed=True) if len(value) in (2, 4) else None
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
+
+
 def private_value(dataset: Dataset | None, group: int, creator: str, offset: int) -> Any:  # noqa: ANN401
     """Return the value of a private element found through its creator; None where it is missing."""
     if dataset is None or not any(tag >> 16 == group for tag in dataset.keys()):  # noqa: SIM118 - elements, not tags

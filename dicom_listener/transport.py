@@ -1,55 +1,76 @@
 """Bounds that pynetdicom's own transport lacks, for a port that anybody on the network can connect to.
 
 These classes touch internals of pynetdicom 3.0.4, which is pinned for that; their tests would show a change. Measured
-with the stock classes: a declared PDU of 4 GiB or an endless data set fills the memory, and one byte a second keeps a
-connection for ever.
+with the stock classes: a declared PDU of 4 GiB or an endless data set fills the memory, one byte a second keeps a
+connection for ever, and one silent client keeps all others out of a TLS port.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import socket
+import ssl
+import threading
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.events import EventHandlerType
-from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+from dicom_listener.connections import (
+    ASSOCIATE_TIMEOUT_S,
+    HEADER_BYTES,
+    LARGEST_REQUEST_BYTES,
+    AssociationRequest,
+    RefusedCertificateError,
+    RefusedConnectionError,
+    WaitingRoom,
+    read_exactly,
+    read_request,
+    reject,
+    secured,
+    shut,
+)
+from dicom_listener.messages import BoundedMessages, DataBudget
+from dicom_listener.statuses import Rejection
 
 _LOG = logging.getLogger(__name__)
 
-_LARGEST_PDU_BYTES = 1 << 20
-"""Of any kind, unless the site allows longer ones: an association request of 128 contexts has about 30 kB."""
 _PDU_DEADLINE_S = 30.0
 """From the first byte to the last: 128 KiB at 35 kbit/s."""
-LARGEST_DATASET_BYTES = 256 << 20
-"""An enhanced MR object of 600 frames of 256 × 256 has 80 MB; SQLite's own limit of an object is 1 GB."""
-_COMMAND = 1
-"""Bit of a fragment's control header: it belongs to the command, not the data set (PS3.8, E.2)."""
-_HEADER_BYTES = 6
-"""Type, reserved, length (PS3.8, 9.3.1)."""
-
-
-def acknowledge_at_once(connection: socket.socket) -> None:
-    """Send TCP's acknowledgements without delay: senders without TCP_NODELAY wait 40 ms for each (Linux only).
-
-    The kernel falls back to delaying by itself, so this is asked for before every read: once a PDU is too seldom, the
-    delay then falls inside it.
-    """
-    if hasattr(socket, "TCP_QUICKACK"):
-        with contextlib.suppress(OSError):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+_LARGEST_PDU_BYTES = 1 << 24
+"""Where the site takes PDUs of any length: the largest that the setting can name."""
+_BUSY_POLL_S = 1e-4
+"""Of pynetdicom's polling loop, 1e-3 by default: with TCP_QUICKACK, 423 instances/s instead of 22 (measured)."""
+_IDLE_POLL_S = 5e-3
+"""Of an association that has said nothing for a second: eight that poll busily would take the whole processor."""
+_IDLE_AFTER_S = 1.0
 
 
 class BoundedSocket(AssociationSocket):
-    """An association's socket that refuses a PDU that is too long or takes too long."""
+    """An association's socket that begins with the request already read, and refuses what is too long or too slow."""
 
-    _deadline_s = 0.0
+    def __init__(self, association: Association, connection: socket.socket, request: AssociationRequest) -> None:
+        self.request = request
+        self._unread = bytearray(request.pdu)
+        self._deadline_s = 0.0
+        self._heard_s = time.monotonic()
+        super().__init__(association, client_socket=connection)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read; sets how often that is looked for."""
+        ready = bool(self._unread) or bool(super().ready)
+        now_s = time.monotonic()
+        if ready:
+            self._heard_s = now_s
+        idle = now_s - self._heard_s > _IDLE_AFTER_S
+        self.assoc.dul._run_loop_delay = _IDLE_POLL_S if idle else _BUSY_POLL_S
+        return ready
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Return `nr_bytes` from the peer, fewer if it closed the connection.
@@ -59,97 +80,141 @@ class BoundedSocket(AssociationSocket):
         OSError
             If more is asked for than a PDU may have, or the PDU's deadline passes; the connection is shut then.
         """
-        connection = cast(socket.socket, self.socket)
-        if nr_bytes == _HEADER_BYTES:
+        if self._unread:
+            data, self._unread = self._unread[:nr_bytes], self._unread[nr_bytes:]
+            return data
+        if nr_bytes == HEADER_BYTES:
             self._deadline_s = time.monotonic() + _PDU_DEADLINE_S
-        data = bytearray()
         try:
-            if nr_bytes > max(_LARGEST_PDU_BYTES, self.assoc.ae.maximum_pdu_size):
+            if nr_bytes > max(LARGEST_REQUEST_BYTES, self.assoc.ae.maximum_pdu_size or _LARGEST_PDU_BYTES):
                 raise OSError("the declared length of the PDU is beyond the limit")
-            while len(data) < nr_bytes:
-                remaining_s = self._deadline_s - time.monotonic()
-                if remaining_s <= 0:
-                    raise TimeoutError("the PDU took too long")
-                connection.settimeout(remaining_s)
-                acknowledge_at_once(connection)
-                part = connection.recv(min(nr_bytes - len(data), 1 << 16))
-                if not part:
-                    break
-                data += part
+            return read_exactly(cast(socket.socket, self.socket), nr_bytes, self._deadline_s)
         except OSError:
             self._shutdown_socket()
             raise
-        return data
 
     def _shutdown_socket(self) -> None:
         # The stock method does not close a socket whose peer has gone already.
-        connection = cast(socket.socket, self.socket)
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            connection.close()
-
-
-class BoundedMessages(DIMSEServiceProvider):
-    """Assembles messages, but of a data set beyond `LARGEST_DATASET_BYTES` only counts the rest."""
-
-    def __init__(self, association: Association) -> None:
-        super().__init__(association)
-        self._bytes = 0
-        self.overflowed = False
-        """Whether the last message was too large: its data set is not what was sent."""
-
-    def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take the next fragments of the message in hand (PS3.8, annex E); broken ones end the association."""
-        try:
-            self._bound(primitive)
-            super().receive_primitive(primitive)
-        except Exception:  # noqa: BLE001 - whatever a peer's bytes raise would end the thread without a word
-            _LOG.warning("A message that cannot be decoded ends its association")
-            self.dul.event_queue.put("Evt19")  # unrecognised or invalid PDU
-
-    def _bound(self, primitive: P_DATA) -> None:
-        if self.message is None:
-            self._bytes, self.overflowed = 0, False
-        fragments = primitive.presentation_data_value_list
-        self._bytes += sum(len(data) for _, data in fragments if not data[0] & _COMMAND)
-        if self._bytes > LARGEST_DATASET_BYTES:
-            self.overflowed = True
-            if self.message is not None:
-                self.message.data_set = io.BytesIO()
-            # One byte stays: a request without data set would not be answered. Lists, because the setter wants them.
-            kept: list[Any] = [[context, data if data[0] & _COMMAND else data[:2]] for context, data in fragments]
-            primitive.presentation_data_value_list = kept
+        connection = cast("socket.socket | None", self.socket)
+        if connection is not None:
+            shut(connection)
+            with contextlib.suppress(OSError):
+                connection.close()
 
 
 class BoundedRequestHandler(RequestHandler):
-    """Gives each association a bounded socket and bounded messages."""
+    """Begins the association of an admitted request, with a bounded socket and bounded messages."""
+
+    def __init__(self, connection: socket.socket, address: Any, server: BoundedServer, asked: AssociationRequest) -> None:  # noqa: ANN401
+        self._asked = asked
+        super().__init__(connection, address, server)
 
     def _create_association(self) -> Association:
         association = super()._create_association()
+        server = cast(BoundedServer, self.server)
         # Evt5 (transport connection indication) of the stock socket; the new one announces itself again.
         association.dul.event_queue.get_nowait()
-        association.dimse = BoundedMessages(association)
-        association.dul.socket = BoundedSocket(association, client_socket=cast(socket.socket, self.request))
+        association.dimse = BoundedMessages(association, server.budget, server.largest_dataset_bytes)
+        association.dul.socket = BoundedSocket(association, cast(socket.socket, self.request), self._asked)
+        association.dul._target = _contained(association.dul._target, association)
+        association._target = _contained(association._target, association, lambda: self._over(association))
         return association
+
+    def _over(self, association: Association) -> None:
+        association.dul.kill_dul()
+        association.dul.socket._shutdown_socket()
+        association.dimse.release()
+        cast(BoundedServer, self.server).left(association, self._asked)
+
+
+def _contained(
+    target: Callable[[], None], association: Association, after: Callable[[], None] = lambda: None
+) -> Callable[[], None]:
+    """Return `target` such that what a peer's bytes raise in it ends this association with a line, and no traceback."""
+
+    def run() -> None:
+        try:
+            target()
+        except Exception as error:  # noqa: BLE001 - pynetdicom's threads would print it
+            _LOG.warning("An association is ended: the protocol was violated (%s).", type(error).__name__)
+            association._kill = association.is_aborted = True
+            association.is_established = False
+            association.dul.socket._shutdown_socket()
+        finally:
+            after()
+
+    return run
 
 
 class BoundedServer(ThreadedAssociationServer):
-    """Binds to `address` and serves `entity`, with bounded sockets.
+    """Binds to `address` and serves `entity`: each connection in a thread of its own from its first byte on.
 
     Its associations begin without presentation contexts: copying all storage classes takes 12 ms, too long for
     connections that may never ask for an association. Give them on ``EVT_REQUESTED``.
 
+    Parameters
+    ----------
+    admit
+        Called with each request, in its connection's thread: None to admit it, or how to reject it.
+    left
+        Called once for each admitted request, when its association's thread ends, however it does.
+    refused
+        Called for each connection that shows no request: (address, the sentence, whether TLS refused it).
+    tls
+        What connections are secured with; None for none.
+    largest_dataset_bytes
+        Beyond it a data set is not kept; together all associations may hold twice that.
+
     Raises
     ------
     OSError
-        If the address cannot be bound.
+        If the address cannot be bound or its name not be resolved.
     """
 
     request_queue_size = 128
+    daemon_threads = True  # else closing the server would wait for connections that wait for their peers
 
-    def __init__(self, entity: AE, address: tuple[str, int], handlers: list[EventHandlerType]) -> None:
-        super().__init__(
-            entity, address, entity.ae_title, [], evt_handlers=handlers, request_handler=BoundedRequestHandler
-        )
+    def __init__(
+        self,
+        entity: AE,
+        address: tuple[str, int],
+        handlers: list[EventHandlerType],
+        *,
+        admit: Callable[[AssociationRequest], Rejection | None],
+        left: Callable[[Association, AssociationRequest], None],
+        refused: Callable[[str, str, bool], None],
+        tls: ssl.SSLContext | None,
+        largest_dataset_bytes: int,
+    ) -> None:
+        self._admit = admit
+        self.left = left
+        self._refused = refused
+        self._tls = tls
+        self.largest_dataset_bytes = largest_dataset_bytes
+        self.budget = DataBudget(2 * largest_dataset_bytes)
+        self._waiting = WaitingRoom()
+        super().__init__(entity, address, entity.ae_title, [], evt_handlers=handlers)
         entity._servers.append(self)  # as AE.start_server does; `shutdown` takes it away again
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Hear one connection out, and begin its association if it is admitted."""
+        connection: socket.socket = request
+        try:
+            connection = self._heard(connection, client_address)
+        except RefusedConnectionError as error:
+            self._refused(str(client_address[0]), str(error), isinstance(error, RefusedCertificateError))
+        except Exception as error:  # noqa: BLE001 - one line, whatever it was
+            _LOG.warning("A connection is closed: %s.", type(error).__name__)
+
+    def _heard(self, connection: socket.socket, client_address: Any) -> socket.socket:  # noqa: ANN401
+        address = str(client_address[0])
+        deadline_s = time.monotonic() + min(ASSOCIATE_TIMEOUT_S, self.ae.network_timeout)
+        handed_over = False
+        try:
+            with self._waiting.place(connection, address):
+                plain = connection
+            # The place is held by the plain socket's descriptor; see below.
+        finally:
+            if not handed_over:
+                connection.close()
+        return plain

@@ -10,6 +10,7 @@ import pytest
 from config.plan import plan_from_mapping
 from config.settings import load_settings
 from console.alarms import find_alarms
+from console.arrivals import ClockBound
 from console.snapshot import Binding
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
@@ -248,7 +249,8 @@ def series(**changes: object) -> SeriesState:
 )
 def test_series_alarms_are_medium(role, status, kind):
     binding = Binding(series_key="k", role=role, position="RHA", fraction=1, why="because")
-    found = alarms(series=[series(status=status)], bindings=[binding])
+    overdue = {"k"} if status == SeriesStatus.INCOMPLETE else ()
+    found = alarms(series=[series(status=status)], bindings=[binding], overdue=overdue)
     assert [a.kind for a in found] == ([] if kind is None else [kind])
     assert all(a.priority == Priority.MEDIUM for a in found)
 
@@ -269,3 +271,44 @@ def test_high_alarms_come_first():
         of_trend(Role.TUMOUR, -20.0), replace(healthy(60.0), fraction=2), structure_faults=["something is missing"]
     )
     assert [a.priority for a in found] == [Priority.HIGH, Priority.MEDIUM, Priority.LOW]
+
+
+def test_a_fraction_that_fails_by_its_series_has_one_alarm():
+    failed = result(status=FractionStatus.FAILED, error="its series cannot be used: because", registration=None)
+    refused = Binding(series_key="k", role="refused", position="RHA", fraction=1, why="because")
+    found = alarms(failed, series=[series(status=SeriesStatus.COMPLETE)], bindings=[refused])
+    assert [a.kind for a in found] == ["series_refused"]
+    waiting = Binding(series_key="k", role="unbound", position="RHA", fraction=1, why="holes")
+    holes = [series(status=SeriesStatus.INCOMPLETE)]
+    assert alarms(failed, series=holes, bindings=[waiting]) == (), "the rest may still come"
+    assert [a.kind for a in alarms(failed, series=holes, bindings=[waiting], overdue={"k"})] == ["series_incomplete"]
+
+
+def test_a_usable_series_that_fails_is_the_fractions_own_alarm():
+    failed = result(status=FractionStatus.FAILED, error="its series cannot be quantified: because", registration=None)
+    refused = Binding(series_key="k", role="refused", position="RHA", fraction=1, why="because")
+    used = Binding(series_key="used", role="fraction", position="RHA", fraction=1)
+    found = alarms(
+        failed,
+        series=[series(status=SeriesStatus.COMPLETE), series(key="used", status=SeriesStatus.COMPLETE)],
+        bindings=[refused, used],
+    )
+    assert sorted(a.kind for a in found) == ["fraction_failed", "series_refused"]
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "confirmed_s", "said"),
+    [
+        (59.0, None, None),
+        (-600.0, None, None),
+        (61.0, None, "at least 61 s ahead: an image arrived before it was begun"),
+        (95.0, 90.0, "is 90 s ahead, as confirmed"),
+        (160.0, 90.0, "at least 160 s ahead, 70 s more than confirmed"),
+        (30.0, 20.0, None),
+        (-600.0, -120.0, "is 120 s behind, as confirmed"),
+    ],
+)
+def test_a_clock_that_is_off_by_more_than_a_minute_is_medium(ahead_s, confirmed_s, said):
+    found = alarms(clock=ClockBound(ahead_s=ahead_s, at=NOON), clock_offset_s=confirmed_s)
+    assert [(a.kind, a.priority) for a in found] == ([] if said is None else [("clock_offset", Priority.MEDIUM)])
+    assert said is None or said in found[0].text

@@ -383,6 +383,11 @@ def test_a_missing_series_is_an_error_once_a_later_one_came_or_the_file_ended(ph
     assert feeder.results()["RHA F3"].status == FractionStatus.FAILED
 
 
+def failures(feeder):
+    kinds = [update.alarm.kind for update in feeder.updates if isinstance(update, AlarmFound)]
+    return [kind for kind in kinds if kind in ("series_incomplete", "fraction_failed")]
+
+
 def test_an_incomplete_series_gives_no_dose_until_the_rest_comes(classic):
     feeder = fed(classic, folders=classic.series_folders[:3])
     feeder.send(classic.fractions[0], leave_out=1)
@@ -390,7 +395,15 @@ def test_an_incomplete_series_gives_no_dose_until_the_rest_comes(classic):
     assert result.status == FractionStatus.FAILED
     assert result.error.startswith("its series is not complete: ")
     assert "1 of 80 images missing" in result.error
-    assert any(u.alarm.kind == "series_incomplete" for u in feeder.updates if isinstance(u, AlarmFound))
+    assert failures(feeder) == [], "the rest may still come"
+    uid = feeder.engine.snapshot().series[-1].series_instance_uids[0]
+    feeder.event(Kind.SERIES_QUIET, series_instance_uid=uid, seconds=10.0, instances=79)
+    feeder.event(Kind.SERIES_QUIET, series_instance_uid=uid, seconds=39.0, instances=79)
+    feeder.advance()
+    assert failures(feeder) == []
+    feeder.event(Kind.SERIES_QUIET, series_instance_uid=uid, seconds=40.0, instances=79)
+    feeder.advance()
+    assert failures(feeder) == ["series_incomplete"]
     first = min(classic.fractions[0].rglob("*.dcm"))
     feeder.event(Kind.INSTANCE_STORED, first.read_bytes(), association="again")
     feeder.event(Kind.ASSOCIATION_CLOSED, association="again")

@@ -1,0 +1,1 @@
+"""Fuzzing: the readers of what peers send, against bytes that coverage guides. Run `make fuzz`."""

@@ -1,0 +1,1 @@
+"""The listener for an hour: kills, attacks, associations, memory. ``python -m benchmarks.soak`` writes docs/soak.md."""

@@ -1,0 +1,89 @@
+"""Commands that bring images into a treatment file: from the network, from folders."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.plan import TreatmentPlan
+from config.settings import Settings, load_settings
+from console.cli.app import Plan, Site, app, checked_plan, prepared, progress_bar, quarantine_of
+from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, say, stop_on_signals
+from dicom_listener.importing import import_folders
+from dicom_listener.listener import Listener, ListenerError
+from dicom_listener.locks import FileLock, LockHeldError
+
+
+@app.command()
+def listen(
+    file: Annotated[Path, typer.Argument(help="The treatment file; made if it does not exist.")],
+    plan: Plan,
+    site: Site = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.")] = None,
+    aet: Annotated[str | None, typer.Option(help="AE title of this node.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind to.")] = None,
+) -> int:
+    """Receive DICOM into a treatment file until told to stop (SIGTERM or Ctrl-C)."""
+    given = {"site.port": port, "site.ae_title": aet, "site.host": host}
+    settings = load_settings(site, {key: value for key, value in given.items() if value is not None})
+    treatment_plan = checked_plan(plan, settings)
+    stop = stop_on_signals()
+    try:
+        with FileLock.acquire(file, "listener"), prepared(file, treatment_plan, settings) as record:
+            listener = Listener(
+                record,
+                lambda: quarantine_of(file),
+                settings.site,
+                treatment_plan.patient,
+                now,
+            )
+            bound = listener.start()
+            typer.echo(json.dumps({"event": "listening", "port": bound, "ae_title": settings.site.ae_title}))
+            while not stop():
+                time.sleep(0.05)
+            listener.stop()
+    except (LockHeldError, ListenerError) as error:
+        raise CommandError(str(error)) from error
+    return EXIT_DONE
+
+
+@app.command("import")
+def import_(
+    folders: Annotated[list[Path], typer.Argument(help="Folders with DICOM files.", exists=True, file_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The treatment file to make.")],
+    plan: Plan,
+    site: Site = None,
+) -> int:
+    """Make a treatment file from DICOM that already lies on disk."""
+    settings = load_settings(site)
+    treatment_plan = checked_plan(plan, settings)
+    if output.exists():
+        raise CommandError(f"{output} exists already; name a new file with -o.", status=EXIT_USAGE)
+    return import_into(folders, output, treatment_plan, settings)
+
+
+def import_into(folders: list[Path], output: Path, plan: TreatmentPlan, settings: Settings) -> int:
+    """Store what lies below `folders` in a new treatment file and tell what became of it; returns the exit status."""
+    with prepared(output, plan, settings) as record, progress_bar() as progress:
+        task = progress.add_task("importing", total=None)
+        report = import_folders(
+            record,
+            folders,
+            plan.patient,
+            now,
+            quarantine_factory=lambda: quarantine_of(output),
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    say(
+        f"{output}: {report.stored} instances stored, {report.duplicates} duplicates, "
+        f"{report.quarantined} of another patient or in conflict set aside, {report.not_dicom} files are not DICOM."
+    )
+    for name, reason in report.unreadable:
+        say(f"  not stored: {name}: {reason}")
+    if report.stored == 0:
+        say("Nothing was stored: check the folders and the patient's id in the plan.")
+    return EXIT_PARTLY if report.unreadable or report.stored == 0 else EXIT_DONE

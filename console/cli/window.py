@@ -1,0 +1,83 @@
+"""Commands that open the window: a live treatment, or one that is over."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.settings import load_settings
+from console.cli.app import OptionalPlan, Site, app, checked_plan, prepared, progress_bar
+from console.processes import ProcessError, listener_process
+from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, open_record, say
+from console.verify import verify_shown
+from dicom_listener.locks import FileLock, LockHeldError
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="The treatment file.")],
+    speed: Annotated[float, typer.Option(help="Times faster than it happened.", min=0.1)] = 60.0,
+    verify: Annotated[bool, typer.Option("--verify", help="Recompute without a window and compare.")] = False,
+) -> int:
+    """The dashboard in replay; with --verify, recompute and compare with what was shown."""
+    if not verify:
+        _need_display()
+        from console.dashboard.run import run_replay
+
+        with open_record(file) as record:
+            return run_replay(record, speed=speed)
+    with open_record(file) as record, progress_bar() as progress:
+        head = record.verify()
+        task = progress.add_task("recomputing", total=head.seq)
+        comparisons = verify_shown(record, progress=lambda event: progress.update(task, completed=event.seq))
+    for comparison in comparisons:
+        say(f"{comparison.label} (event {comparison.seq}): {comparison.verdict}. {comparison.detail}".rstrip())
+    say(f"The file is sound: {head.seq} events, head {head.hash}.")
+    if not comparisons:
+        say("No result was ever shown from this file, so there is nothing to compare.")
+    return EXIT_PARTLY if any(c.verdict == "different" for c in comparisons) else EXIT_DONE
+
+
+@app.command()
+def console(
+    file: Annotated[Path | None, typer.Argument(help="The treatment file; made if it does not exist.")] = None,
+    plan: OptionalPlan = None,
+    site: Site = None,
+    port: Annotated[int | None, typer.Option(help="TCP port of the listener; 0 takes a free one.")] = None,
+) -> int:
+    """The dashboard, live; starts the listener when a plan is given and none is running."""
+    from console.dashboard.run import run_live
+
+    if file is None:
+        raise CommandError("Name the treatment file: holmia console FILE --plan PLAN.", status=EXIT_USAGE)
+    if not file.exists() and plan is None:
+        raise CommandError(f"{file} does not exist; give --plan to start a treatment.", status=EXIT_USAGE)
+    _need_display()
+    if plan is not None:
+        settings = load_settings(site)
+        treatment_plan = checked_plan(plan, settings)  # faults are told here, not by a child that dies
+        if file.exists():
+            prepared(file, treatment_plan, settings).close()  # also where a listener runs already: it reads no plan
+    try:
+        with (
+            FileLock.acquire(file, "console"),
+            listener_process(file, plan=plan, site=site, port=port),
+            open_record(file, read_only=False) as record,
+        ):
+            return run_live(record)
+    except (LockHeldError, ProcessError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _need_display() -> None:
+    """Say it in a sentence where there is no display: Qt would abort the process."""
+    shown = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+    if sys.platform.startswith("linux") and not shown:
+        raise CommandError(
+            "There is no display for the window (DISPLAY is not set). Use `holmia watch`, `holmia quantify` or "
+            "`holmia replay --verify`, or run it on a desktop."
+        )

@@ -1,0 +1,82 @@
+"""Events that could not be written when they happened: remembered, and written in order as soon as there is room.
+
+A closing of an association that is lost leaves its series incomplete for ever, and a refusal that is lost is an image
+that nobody misses.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from dicom_listener.events import Kind
+from dicom_listener.record import Record, RecordError
+
+_LOG = logging.getLogger(__name__)
+
+MAXIMUM_OWED = 10_000
+"""Events remembered at most, a few megabytes; a peer that tries for days must not fill the memory as well."""
+
+
+class OwedEvents:
+    """Appends events without objects to a record, at once or as soon as possible. Safe to share between threads.
+
+    Parameters
+    ----------
+    record
+        The treatment file, open for writing.
+    clock
+        The time, aware; an event keeps that at which it happened.
+    actor
+        Who appends.
+    """
+
+    def __init__(self, record: Record, clock: Callable[[], datetime], *, actor: str) -> None:
+        self._record = record
+        self._clock = clock
+        self._actor = actor
+        self._lock = threading.Lock()
+        self._owed: deque[tuple[Kind, dict[str, Any], datetime]] = deque()
+        self._forgotten = 0
+
+    def append(self, kind: Kind, payload: dict[str, Any]) -> None:
+        """Append an event, or owe it if the file does not take it now. What is owed already comes first."""
+        with self._lock:
+            if len(self._owed) < MAXIMUM_OWED:
+                self._owed.append((kind, payload, self._clock()))
+            else:
+                self._forgotten += 1
+                _LOG.error("An event %s was forgotten: %d are waiting for the disk already", kind, MAXIMUM_OWED)
+            self._settle()
+
+    def settle(self) -> bool:
+        """Write what is owed, if the file takes it; return whether nothing is owed any more."""
+        if not self._owed:
+            return True
+        with self._lock:
+            return self._settle()
+
+    def _settle(self) -> bool:
+        while self._owed:
+            kind, payload, utc = self._owed[0]
+            if not self._written(kind, payload, utc):
+                return False
+            self._owed.popleft()
+        if self._forgotten:
+            text = f"{self._forgotten} further events of the listener could not be recorded while the disk took nothing."
+            if not self._written(Kind.NOTE, {"text": text}, self._clock()):
+                return False
+            self._forgotten = 0
+        return True
+
+    def _written(self, kind: Kind, payload: dict[str, Any], utc: datetime) -> bool:
+        try:
+            self._record.append(kind, payload, actor=self._actor, utc=utc)
+        except (RecordError, OSError, MemoryError) as error:
+            _LOG.error("An event %s cannot be recorded yet: %s", kind, error)
+            return False
+        return True

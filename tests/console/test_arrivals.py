@@ -1,0 +1,90 @@
+"""What the arrival of images tells: silences add up to an alarm, and an image from the future proves a wrong clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from console.arrivals import Arrivals
+from dicom_listener.events import Event, Kind
+from dicom_listener.images import SeriesStatus
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def image(acquired_at=NOON, uid="1.2"):
+    return SimpleNamespace(acquired_at=acquired_at, series_instance_uid=uid)
+
+
+def state(*uids, status=SeriesStatus.INCOMPLETE):
+    return SimpleNamespace(status=status, series_instance_uids=uids or ("1.2",))
+
+
+def event(kind, **payload):
+    return Event(seq=1, utc=NOON, actor="a", kind=kind, payload=payload, object_sha256=None, previous_hash="", hash="")
+
+
+def quiet(arrivals, seconds, uid="1.2"):
+    arrivals.said(event(Kind.SERIES_QUIET, series_instance_uid=uid, seconds=seconds))
+
+
+def heard(*images):
+    arrivals = Arrivals()
+    arrivals.stored(images or (image(),), NOON)
+    return arrivals
+
+
+def test_an_incomplete_series_is_overdue_once_it_has_been_silent_for_longer():
+    arrivals = heard()
+    assert not arrivals.is_overdue(state(), 30.0), "nothing was said of a silence"
+    quiet(arrivals, 10.0)
+    assert not arrivals.is_overdue(state(), 30.0)
+    assert arrivals.is_overdue(state(), 0.0)
+    quiet(arrivals, 40.0)
+    assert arrivals.is_overdue(state(), 30.0)
+    assert not arrivals.is_overdue(state(status=SeriesStatus.COMPLETE), 30.0)
+    assert not arrivals.is_overdue(state(status=SeriesStatus.ARRIVING), 30.0)
+
+
+def test_an_image_ends_the_silence():
+    arrivals = heard()
+    quiet(arrivals, 10.0)
+    quiet(arrivals, 40.0)
+    arrivals.stored([image()], NOON)
+    assert not arrivals.is_overdue(state(), 30.0)
+
+
+def test_all_series_of_an_acquisition_have_to_be_silent():
+    arrivals = heard(image(), image(uid="1.3"))
+    for seconds in (10.0, 40.0):
+        quiet(arrivals, seconds)
+    assert not arrivals.is_overdue(state("1.2", "1.3"), 30.0)
+    for seconds in (10.0, 40.0):
+        quiet(arrivals, seconds, uid="1.3")
+    assert arrivals.is_overdue(state("1.2", "1.3"), 30.0)
+
+
+@pytest.mark.parametrize(("how", "overdue"), [("import_finished", True), ("released", False)])
+def test_after_an_import_nothing_more_comes(how, overdue):
+    arrivals = heard()
+    arrivals.said(event(Kind.ASSOCIATION_CLOSED, how=how))
+    assert arrivals.is_overdue(state(), 30.0) == overdue
+    arrivals.stored([image()], NOON)
+    assert not arrivals.is_overdue(state(), 30.0)
+
+
+def test_the_clock_is_ahead_by_as_much_as_any_image_arrived_before_it_was_begun():
+    late, early = image(NOON - timedelta(seconds=20)), image(NOON + timedelta(seconds=95))
+    assert heard(late).clock.ahead_s == -20.0
+    assert heard(late, early).clock.ahead_s == heard(early, late).clock.ahead_s == 95.0
+    assert heard(image(None)).clock is None
+
+
+def test_the_bound_is_dated_by_the_image_that_shows_it():
+    arrivals = heard(image(NOON + timedelta(seconds=95)))
+    arrivals.stored([image(NOON)], NOON + timedelta(minutes=5))
+    assert arrivals.clock.at == NOON
+    assert replace(arrivals.clock, ahead_s=1.0).ahead_s == 1.0
