@@ -188,7 +188,7 @@ class Engine:
             self._treatment,
             states,
             self._bindings(states),
-            self._structure_sets[-1] if self._structure_sets else None,
+            tuple(self._structure_sets),
             ended=self._ended,
         )
         by_uid = {uid: s for s in states for uid in s.series_instance_uids}

@@ -11,8 +11,6 @@ from pathlib import Path
 from dicom_listener.locks import FileLock
 from quantify.findings import Alarm, Priority
 
-MINIMUM_FREE_MB = 500.0
-
 
 def machine_status(path: Path) -> Sequence[str]:
     """One short sentence each for the status line: listener, disk."""
@@ -20,13 +18,13 @@ def machine_status(path: Path) -> Sequence[str]:
     return listener, f"{_free_mb(path) / 1000:.0f} GB free"
 
 
-def machine_alarms(path: Path, moment: datetime) -> tuple[Alarm, ...]:
+def machine_alarms(path: Path, moment: datetime, *, minimum_free_mb: float) -> tuple[Alarm, ...]:
     """High alarms: nothing listens for images, or there is no room to store them."""
     found = []
     if not FileLock.is_held(path, "listener"):
         found.append(("listener_down", "The listener is not running: no images can arrive. Start it again."))
-    if _free_mb(path) < MINIMUM_FREE_MB:
-        found.append(("disk_full", f"Less than {MINIMUM_FREE_MB:.0f} MB are free: images will be refused. Make room."))
+    if _free_mb(path) < minimum_free_mb:
+        found.append(("disk_full", f"Less than {minimum_free_mb:.0f} MB are free: images are refused. Make room."))
     return tuple(
         Alarm(
             id=hashlib.sha256(kind.encode()).hexdigest()[:16],

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dicom_listener.locks import FileLock
 
 _STOP_TIMEOUT_S = 20.0
+_LINES_KEPT = 200
+"""Of the listener's log, to say why it did not start; what it recorded is in the treatment file."""
 
 
 class ProcessError(Exception):
@@ -35,19 +39,30 @@ def started_listener(arguments: Sequence[str]) -> Iterator[int]:
     process = subprocess.Popen(
         holmia_command("listen", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    said = collections.deque[str](maxlen=_LINES_KEPT)
+    # Its log has to be read all the time: a full pipe would stop the listener.
+    reading = threading.Thread(
+        target=lambda: said.extend(process.stderr or ()), name="holmia-listener-log", daemon=True
+    )
+    reading.start()
     try:
         line = process.stdout.readline() if process.stdout is not None else ""
         if not line:
-            _, said = process.communicate()
-            raise ProcessError(f"The listener did not start: {said.strip() or 'it gave no reason'}")
+            process.wait(timeout=_STOP_TIMEOUT_S)
+            reading.join(timeout=_STOP_TIMEOUT_S)
+            raise ProcessError(f"The listener did not start: {''.join(said).strip() or 'it gave no reason'}")
         yield int(json.loads(line)["port"])
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=_STOP_TIMEOUT_S)
+            process.wait(timeout=_STOP_TIMEOUT_S)
         if process.poll() is None:  # it finishes what it acknowledged; longer than this it hangs
             process.kill()
-            process.communicate()
+            process.wait()
+        reading.join(timeout=_STOP_TIMEOUT_S)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 @contextlib.contextmanager

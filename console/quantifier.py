@@ -22,7 +22,7 @@ from console.treatment import Treatment, after_contrast, injections, isotope_of
 from dicom_listener.images import SeriesState, SeriesStatus, StructureSet
 from quantify.anatomy import register_anatomy
 from quantify.echoes import common_echoes, with_echoes
-from quantify.findings import FractionResult, Injection, RegistrationStatus
+from quantify.findings import FractionResult, Injection, Registration, RegistrationStatus
 from quantify.model import EchoSeries, Grid, ParametricMap
 from quantify.pipeline import (
     Evaluated,
@@ -66,7 +66,7 @@ class Bound:
 class _Volumes:
     """Structures in the reference's frame of reference, and what became of them."""
 
-    structures: StructureSet | None
+    structures: tuple[StructureSet, ...]
     volumes: TreatmentVolumes
     prepared: tuple[VolumeOfInterest, ...]
 
@@ -96,7 +96,7 @@ class Quantifier:
         treatment: Treatment,
         states: Sequence[SeriesState],
         bindings: Sequence[Binding],
-        structures: StructureSet | None,
+        structures: Sequence[StructureSet],
         *,
         ended: bool,
     ) -> Outcome:
@@ -151,29 +151,25 @@ class Quantifier:
         state: SeriesState,
         plan: TreatmentPlan,
         settings: QuantificationSettings,
-        structures: StructureSet | None,
+        structures: Sequence[StructureSet],
         bound: Bound,
         treatment: Treatment,
     ) -> Basis:
         reference = self._reference(state, settings, None)
         grid = reference.fitted.series.grid
-        drawn_on = _drawn_on(structures, bound)
+        drawn_on = [_drawn_on(own, bound) for own in structures]
         identity: Identity = (
             (self._identity(state, settings), settings_sha256(settings), plan.sha256),
-            structures.sop_instance_uid if structures is not None else "",
-            (drawn_on.key, drawn_on.revision) if drawn_on is not None else (),
+            tuple(own.sop_instance_uid for own in structures),
+            tuple((state.key, state.revision) if state is not None else () for state in drawn_on),
         )
         if self._volumes is None or self._volumes[0] != identity:
-            fault = ""
-            if structures is not None:
-                self._announce("rasterising the structures")
-                if drawn_on is not None and _elsewhere(structures, drawn_on, grid):
-                    structures, fault = self._brought_over(structures, drawn_on, reference, settings)
-            volumes = treatment_volumes(structures, plan, grid)
-            if fault:
-                volumes = replace(volumes, faults=(fault, *volumes.faults))
+            placed, faults = self._placed(structures, drawn_on, reference, settings)
+            volumes = treatment_volumes(placed, plan, grid)
+            if faults:
+                volumes = replace(volumes, faults=(*faults, *volumes.faults))
             prepared = prepare_volumes(volumes.all, settings)
-            self._volumes = (identity, _Volumes(structures=structures, volumes=volumes, prepared=prepared))
+            self._volumes = (identity, _Volumes(structures=placed, volumes=volumes, prepared=prepared))
         drawn = self._volumes[1]
         basis = Basis(
             identity=identity,
@@ -209,25 +205,31 @@ class Quantifier:
             return state.key, state.revision
         return state.key, state.revision, self._voxels(state).phase_rad is not None
 
-    def _brought_over(
-        self, structures: StructureSet, drawn_on: SeriesState, reference: ReferenceFit, settings: QuantificationSettings
-    ) -> tuple[StructureSet, str]:
-        """The structures in the reference's frame of reference, and the sentence that says how they came there."""
-        self._announce("registering the anatomy that the structures were drawn on")
-        series = reference.fitted.series
-        registration = register_anatomy(
-            anatomy=self._voxels(drawn_on), reference=series, settings=settings.registration
-        )
-        if registration.status == RegistrationStatus.FAILED:
-            return structures, f"The anatomy could not be registered to the reference: {registration.message}"
-        anatomy_to_reference = np.linalg.inv(np.array(registration.reference_to_series_lps_mm))
-        moved_mm = np.linalg.norm(registration.translation_mm)
-        told = (
-            f"Structure set {structures.label!r} was drawn in another frame of reference and brought over by "
-            f"registration of {drawn_on.description!r} (moved by {moved_mm:.0f} mm); look at its contours on the "
-            "reference before trusting a dose."
-        )
-        return brought_over(structures, anatomy_to_reference, series.grid.frame_of_reference_uid), told
+    def _placed(
+        self,
+        structures: Sequence[StructureSet],
+        drawn_on: Sequence[SeriesState | None],
+        reference: ReferenceFit,
+        settings: QuantificationSettings,
+    ) -> tuple[tuple[StructureSet, ...], list[str]]:
+        """The structures in the reference's frame of reference, and the sentences that say how they came there."""
+        placed, faults = [], []
+        registrations: dict[str, Registration] = {}
+        for own, state in zip(structures, drawn_on, strict=True):
+            if state is None or not _elsewhere(own, state, reference.fitted.series.grid):
+                placed.append(own)
+                continue
+            if state.key not in registrations:
+                self._announce("registering the anatomy that the structures were drawn on")
+                registrations[state.key] = register_anatomy(
+                    anatomy=self._voxels(state), reference=reference.fitted.series, settings=settings.registration
+                )
+            moved, fault = _brought_over(own, state, registrations[state.key], reference.fitted.series.grid)
+            placed.append(moved)
+            faults.append(fault)
+        if structures:
+            self._announce("rasterising the structures")
+        return tuple(placed), list(dict.fromkeys(faults))
 
     def _measured_repeat(self, basis: Basis, bound: Bound, treatment: Treatment) -> Repeatability | None:
         """Scatter between series from the last series that repeats the reference, if there is one."""
@@ -380,6 +382,22 @@ def _elsewhere(structures: StructureSet, drawn_on: SeriesState, grid: Grid) -> b
     return frame == drawn_on.frame_of_reference_uid and frame != grid.frame_of_reference_uid
 
 
+def _brought_over(
+    structures: StructureSet, drawn_on: SeriesState, registration: Registration, grid: Grid
+) -> tuple[StructureSet, str]:
+    """The structures in the reference's frame of reference, and the sentence that says how they came there."""
+    if registration.status == RegistrationStatus.FAILED:
+        return structures, f"The anatomy could not be registered to the reference: {registration.message}"
+    anatomy_to_reference = np.linalg.inv(np.array(registration.reference_to_series_lps_mm))
+    moved_mm = np.linalg.norm(registration.translation_mm)
+    told = (
+        f"Structure set {structures.label!r} was drawn in another frame of reference and brought over by "
+        f"registration of {drawn_on.description!r} (moved by {moved_mm:.0f} mm); look at its contours on the "
+        "reference before trusting a dose."
+    )
+    return brought_over(structures, anatomy_to_reference, grid.frame_of_reference_uid), told
+
+
 def _notes(maps: SeriesMaps, basis: Basis, *, repositioned: bool) -> tuple[str, ...]:
     """What a number of this fraction cannot be defended without."""
     notes = []
@@ -417,10 +435,8 @@ def _outlook(treatment: Treatment, plan: TreatmentPlan) -> Outlook:
     )
 
 
-def _drawn_on(structures: StructureSet | None, bound: Bound) -> SeriesState | None:
+def _drawn_on(structures: StructureSet, bound: Bound) -> SeriesState | None:
     """The complete series that the structures were drawn on, if it was received."""
-    if structures is None:
-        return None
     referenced = set(structures.referenced_series_uids)
     return next((s for _, s in bound.of("anatomy") if referenced.intersection(s.series_instance_uids)), None)
 

@@ -61,6 +61,21 @@ def open_record(path: Path, *, read_only: bool = True) -> Record:
     return Record.open(path, read_only=read_only)
 
 
+def address(text: str) -> tuple[str, int]:
+    """Split HOST:PORT (an IPv6 host in brackets).
+
+    Raises
+    ------
+    CommandError
+        If there is no host or no port from 1 to 65535.
+    """
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise CommandError(f'"{text}" is no address; expected HOST:PORT, such as 127.0.0.1:11112.', status=EXIT_USAGE)
+    return host, int(port)
+
+
 def run_app(app: typer.Typer) -> None:
     """Run the command line; never lets a traceback reach the user."""
     try:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from console.engine import Engine
+from console.engine import Decode, Engine
 from console.session import replayed, shown_payload
+from dicom_listener.decode import decode
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record
 
@@ -28,7 +29,9 @@ class Comparison:
     detail: str = ""
 
 
-def verify_shown(record: Record, *, progress: Callable[[Event], None] | None = None) -> list[Comparison]:
+def verify_shown(
+    record: Record, *, progress: Callable[[Event], None] | None = None, decode: Decode = decode
+) -> list[Comparison]:
     """Recompute every shown result from the events that it was computed from.
 
     Returns
@@ -43,7 +46,7 @@ def verify_shown(record: Record, *, progress: Callable[[Event], None] | None = N
             if event.kind == Kind.RESULT_SHOWN:
                 shown[int(event.payload["after_seq"])].append(event)
         after = batch[-1].seq
-    engine = Engine()
+    engine = Engine(decode=decode)
     comparisons: list[Comparison] = []
     for event in replayed(record, engine):
         if progress is not None:

@@ -92,6 +92,15 @@ class _Failure:
         }
 
 
+class _UndecidedError(Exception):
+    """An instance has first to be compared with an object of a record."""
+
+    def __init__(self, record: Record, sha256: str) -> None:
+        super().__init__(sha256)
+        self.record = record
+        self.sha256 = sha256
+
+
 def is_valid_uid(text: str) -> bool:
     """Return whether `text` is a UID: digits and dots, 64 characters at most (PS3.5, 9.1).
 
@@ -131,6 +140,13 @@ class Admission:
         Who appends.
     minimum_free_mb
         Below this free space (MB) beside the treatment file nothing is taken.
+    same_pixels
+        Compares the pixels of two Part-10 files, as `same_content` wants it; None compares them in this process.
+
+    Attributes
+    ----------
+    events
+        Takes the caller's own events too, and keeps their order.
     """
 
     def __init__(
@@ -142,6 +158,7 @@ class Admission:
         *,
         actor: str,
         minimum_free_mb: float = 0.0,
+        same_pixels: Callable[[bytes, bytes], bool] | None = None,
     ) -> None:
         self._record = record
         self._quarantine_factory = quarantine_factory
@@ -149,6 +166,7 @@ class Admission:
         self._clock = clock
         self._actor = actor
         self._minimum_free_bytes = minimum_free_mb * _MEGABYTE
+        self._same_pixels = same_pixels
         self._lock = threading.Lock()
         self._failure: _Failure | None = None
         self._failure_lock = threading.Lock()
@@ -238,14 +256,28 @@ class Admission:
             return _refused(CANNOT_UNDERSTAND.because("The SOP Class UID is invalid or missing"))
         if header.series_instance_uid and not is_valid_uid(header.series_instance_uid):
             return _refused(CANNOT_UNDERSTAND.because("The Series Instance UID is invalid"))
-        with self._lock:
+        verdicts: dict[str, bool] = {}
+        while True:
             try:
-                self._catch_up()
-                return self._place(data, header, association)
-            except BaseException:
-                # Whether something was written before it failed, only the files know.
-                self._in_doubt = True
-                raise
+                with self._lock:
+                    return self._place_noting_doubt(data, header, association, verdicts)
+            except _UndecidedError as undecided:
+                # Not under the lock: to compare two large instances takes seconds, and others have to be stored.
+                stored = undecided.record.object_bytes(undecided.sha256)
+                verdicts[undecided.sha256] = same_content(stored, data, same_pixels=self._same_pixels)
+
+    def _place_noting_doubt(
+        self, data: bytes, header: InstanceHeader, association: str, verdicts: dict[str, bool]
+    ) -> Admitted:
+        self._catch_up()
+        try:
+            return self._place(data, header, association, verdicts)
+        except _UndecidedError:
+            raise
+        except BaseException:
+            # Whether something was written before it failed, only the files know.
+            self._in_doubt = True
+            raise
 
     def _catch_up(self) -> None:
         if not self._in_doubt:
@@ -255,25 +287,33 @@ class Admission:
             _caught_up(self._quarantine[1], self._quarantine[0])
         self._in_doubt = False
 
-    def _place(self, data: bytes, header: InstanceHeader, association: str) -> Admitted:
+    def _place(self, data: bytes, header: InstanceHeader, association: str, verdicts: dict[str, bool]) -> Admitted:
         difference = None if self._patient is None else other_patient(header, self._patient)
         if difference is not None:
-            return self._to_quarantine(data, header, association, "other_patient", difference)
-        if _find(self._record, self._known, data, header) is not None:
+            return self._to_quarantine(data, header, association, verdicts, "other_patient", difference)
+        if _find(self._record, self._known, data, header, verdicts) is not None:
             return Admitted(fate=Fate.DUPLICATE, series_instance_uid=header.series_instance_uid)
         if header.sop_instance_uid in self._known.objects:
             text = "The SOP Instance UID is in the treatment file with another content; both are kept."
-            return self._to_quarantine(data, header, association, "uid_conflict", text)
+            return self._to_quarantine(data, header, association, verdicts, "uid_conflict", text)
         self._store(self._record, self._known, data, header, association)
         return Admitted(fate=Fate.STORED, series_instance_uid=header.series_instance_uid)
 
-    def _to_quarantine(self, data: bytes, header: InstanceHeader, association: str, cause: str, text: str) -> Admitted:
+    def _to_quarantine(
+        self,
+        data: bytes,
+        header: InstanceHeader,
+        association: str,
+        verdicts: dict[str, bool],
+        cause: str,
+        text: str,
+    ) -> Admitted:
         if self._quarantine is None:
             opened = self._quarantine_factory()
             self._quarantine = (opened, _caught_up(_Index(), opened))
         failpoints.reach("admission.quarantine_opened")
         quarantine, index = self._quarantine
-        digest = _find(quarantine, index, data, header)
+        digest = _find(quarantine, index, data, header, verdicts)
         if digest is not None and digest in self._known.quarantined:
             return Admitted(fate=Fate.DUPLICATE)
         if digest is None:
@@ -305,12 +345,17 @@ class Admission:
         return event.object_sha256 or ""
 
 
-def _find(record: Record, index: _Index, data: bytes, header: InstanceHeader) -> str | None:
+def _find(record: Record, index: _Index, data: bytes, header: InstanceHeader, verdicts: dict[str, bool]) -> str | None:
     """Return the hash of the object that holds the same data set under the same UID, if there is one."""
     candidates = index.objects.get(header.sop_instance_uid, [])
     if candidates and (digest := hashlib.sha256(data).hexdigest()) in candidates:
         return digest
-    return next((digest for digest in candidates if same_content(record.object_bytes(digest), data)), None)
+    for digest in candidates:
+        if digest not in verdicts:
+            raise _UndecidedError(record, digest)
+        if verdicts[digest]:
+            return digest
+    return None
 
 
 def _caught_up(index: _Index, record: Record) -> _Index:

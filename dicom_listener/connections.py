@@ -16,22 +16,22 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 from dicom_listener.tls import reason_in_words
 
 MAXIMUM_WAITING = 128
-"""Connections that have not asked for an association yet; one more costs the oldest of the busiest address its place."""
+"""Connections that have not asked for an association yet; one more costs the busiest address its oldest."""
 ASSOCIATE_TIMEOUT_S = 10.0
 """From the connection to the end of the association request, the TLS handshake included (ARTIM, PS3.8 9.1.5)."""
 LARGEST_REQUEST_BYTES = 1 << 20
 """An association request of 128 contexts has about 30 kB."""
 HEADER_BYTES = 6
 """Type, reserved, length (PS3.8, 9.3.1)."""
-_ASSOCIATE_RQ, _ASSOCIATE_RJ = 0x01, 0x03
+_ASSOCIATE_RQ, _ASSOCIATE_RJ, _ABORT = 0x01, 0x03, 0x07
 _FIXED_BYTES = 74
 """Of an association request, up to its first variable item (PS3.8, table 9-11)."""
 _READ_BYTES = 1 << 16
+_HTTP = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"PRI ")
 
 
 class RefusedConnectionError(Exception):
@@ -56,8 +56,10 @@ class AssociationRequest:
 
 
 class WaitingRoom:
-    """The connections that have not asked for an association: at most `maximum`, the oldest of the busiest address
-    giving way, so that one peer's idle connections keep nobody else out."""
+    """The connections that have not asked for an association, at most `maximum`.
+
+    The oldest of the busiest address gives way, so that one peer's idle connections keep nobody else out.
+    """
 
     def __init__(self, maximum: int = MAXIMUM_WAITING) -> None:
         self._maximum = maximum
@@ -72,7 +74,9 @@ class WaitingRoom:
             if len(self._waiting) >= self._maximum:
                 busiest = Counter(self._waiting.values()).most_common(1)[0][0]
                 # A dict keeps its order: the first is the oldest.
-                shut(next(waiting for waiting, of in self._waiting.items() if of == busiest))
+                oldest = next(waiting for waiting, of in self._waiting.items() if of == busiest)
+                del self._waiting[oldest]
+                shut(oldest)
             self._waiting[connection] = address
             if self._closed:
                 shut(connection)
@@ -91,7 +95,7 @@ class WaitingRoom:
 
 
 def shut(connection: socket.socket) -> None:
-    """Shut a connection down so that a thread that waits on it wakes up; below TLS, which another thread may be using."""
+    """Shut a connection down, below TLS, so that a thread that waits on it wakes up."""
     with contextlib.suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
@@ -129,24 +133,21 @@ def read_exactly(connection: socket.socket, length: int, deadline_s: float) -> b
     return data
 
 
-def secured(connection: socket.socket, context: ssl.SSLContext, deadline_s: float) -> ssl.SSLSocket:
-    """Shake hands over TLS and return the connection to go on with; the one given is used up.
+def shake_hands(connection: ssl.SSLSocket, deadline_s: float) -> None:
+    """Do the TLS handshake.
 
     Raises
     ------
     RefusedCertificateError
         With the reason in plain words.
     """
-    wrapped = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-    wrapped.settimeout(max(deadline_s - time.monotonic(), 0.001))
+    connection.settimeout(max(deadline_s - time.monotonic(), 0.001))  # of the handshake as a whole
     try:
-        wrapped.do_handshake()
-    except (OSError, ValueError, AttributeError) as error:  # the latter two if it was shut in between
-        with contextlib.suppress(OSError):
-            wrapped.close()
-        reason = reason_in_words(error) if isinstance(error, OSError) else "The connection ended during the handshake."
-        raise RefusedCertificateError(reason) from error
-    return wrapped
+        connection.do_handshake()
+    except OSError as error:
+        raise RefusedCertificateError(reason_in_words(error)) from error
+    except (ValueError, AttributeError) as error:  # it was shut in between
+        raise RefusedCertificateError("The connection ended during the TLS handshake.") from error
 
 
 def read_request(connection: socket.socket, address: str, deadline_s: float) -> AssociationRequest:
@@ -186,12 +187,19 @@ def reject(connection: socket.socket, *, result: int, source: int, reason: int) 
         connection.sendall(bytes([_ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, result, source, reason]))
 
 
+def abort(connection: socket.socket) -> None:
+    """Answer what cannot be decoded by A-ABORT: service provider, invalid parameter value (PS3.8, 9.3.8)."""
+    connection.settimeout(1.0)
+    with contextlib.suppress(OSError):
+        connection.sendall(bytes([_ABORT, 0, 0, 0, 0, 4, 0, 0, 2, 6]))
+
+
 def _check_header(header: bytearray, length: int) -> None:
     if not header:
         raise RefusedConnectionError("The connection ended before an association was asked for.")
     if header[:3] == b"\x16\x03\x01" or header[:3] == b"\x16\x03\x03":
         raise RefusedConnectionError("The peer speaks TLS, this port does not (site.tls).")
-    if header[:4] in (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"PRI "):
+    if bytes(header[:4]) in _HTTP:
         raise RefusedConnectionError("The peer speaks HTTP, not DICOM.")
     if len(header) < HEADER_BYTES:
         raise RefusedConnectionError("The connection ended within the association request.")
@@ -202,4 +210,4 @@ def _check_header(header: bytearray, length: int) -> None:
 
 
 def _title(field: bytes) -> str:
-    return cast(str, field.decode("ascii", "backslashreplace").strip(" \0"))
+    return field.decode("ascii", "backslashreplace").strip(" \0")

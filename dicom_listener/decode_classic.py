@@ -36,11 +36,7 @@ def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, .
     """
     kind_words = values_of(dataset, "ImageType")
     if "MOSAIC" in kind_words:
-        raise PixelError(
-            f"Series {text_of(dataset, 'SeriesNumber') or '?'} ({text_of(dataset, 'SeriesDescription') or 'no name'}) is "
-            "a mosaic: one image holds all slices of a volume. Holmia does not read mosaics; send a multi-echo gradient "
-            "echo."
-        )
+        raise PixelError(_mosaic(dataset))
     values = stored_values(dataset)
     if len(values) != 1:
         raise PixelError(f"A classic MR image with {len(values)} frames; one frame was expected.")
@@ -146,6 +142,14 @@ def repetition_of(dataset: Dataset) -> int | None:
         if position is not None:
             return position
     return integer(dataset.get("AcquisitionNumber"))
+
+
+def _mosaic(dataset: Dataset) -> str:
+    number, name = text_of(dataset, "SeriesNumber") or "?", text_of(dataset, "SeriesDescription") or "without a name"
+    return (
+        f"Series {number} ({name}) is a mosaic: one image holds all slices of a volume. Holmia does not read mosaics; "
+        "send a multi-echo gradient echo."
+    )
 
 
 def _philips_count(dataset: Dataset, offset: int) -> int | None:

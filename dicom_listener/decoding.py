@@ -6,20 +6,29 @@ other Unix systems; the limit of memory holds on Linux only.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from dicom_listener.decoding_frames import DECODE, EXIT_MEMORY, READY, SAME_PIXELS, Channel, EndedError, NonsenseError, loads
+from dicom_listener.decoding_frames import (
+    DECODE,
+    EXIT_MEMORY,
+    READY,
+    SAME_PIXELS,
+    Channel,
+    EndedError,
+    NonsenseError,
+    allowed_s,
+    loads,
+)
 from dicom_listener.images import DecodedInstance, PatientIdentity
 from dicom_listener.instance_header import UnreadableInstanceError, read_header
 from dicom_listener.times import parse_date
@@ -30,8 +39,8 @@ MEMORY_LIMIT_BYTES = 2 << 30
 """2 GiB beyond the interpreter: the largest data set that the listener takes (256 MiB of 16 bit) becomes 512 MiB of
 float32 and needs 1.3 GiB on the way there."""
 TIMEOUT_S = 30.0
-"""A whole enhanced series of 600 frames (256 × 256) is decoded in 0.5 s uncompressed and 11 s in JPEG 2000 at the
-slowest; what takes longer than this holds the console up on purpose."""
+"""For up to 10 MB, and as much again for every further 10 MB. The slowest, JPEG 2000, takes 9 s of one core for 600
+frames of 256 × 256 (38 MB); JPEG, JPEG-LS and RLE 3 s, uncompressed 0.5 s."""
 
 _START_TIMEOUT_S = 60.0
 """Half a second from a warm disk; the libraries may come from a cold or a slow one."""
@@ -57,7 +66,7 @@ class DecodingProcess:
     memory_limit_bytes
         What the process may take beyond its own start-up size.
     timeout_s
-        How long one call may take, s.
+        How long one call may take, s; as much again for every full 10 MB that it brings.
     """
 
     def __init__(self, *, memory_limit_bytes: int = MEMORY_LIMIT_BYTES, timeout_s: float = TIMEOUT_S) -> None:
@@ -148,7 +157,9 @@ class DecodingProcess:
                     return self._answered(parts, expected)
                 except TimeoutError:
                     self._end(at_once=True)
-                    raise _FailedError(f"Decoding took longer than {self._timeout_s:g} s and was ended.") from None
+                    raise _FailedError(
+                        f"Decoding took longer than {allowed_s(self._timeout_s, parts):g} s and was ended."
+                    ) from None
                 except MemoryError:
                     self._end(at_once=True)
                     raise self._too_large() from None
@@ -170,7 +181,7 @@ class DecodingProcess:
         worker = self._running()
         if not worker.ready:
             self._await_start(worker)
-        until = time.monotonic() + self._timeout_s
+        until = time.monotonic() + allowed_s(self._timeout_s, parts)
         worker.channel.send(parts, until=until)
         answer = loads(worker.channel.receive(limit_bytes=self._memory_limit_bytes, until=until))
         if not isinstance(answer, expected):
@@ -235,7 +246,7 @@ def _started(memory_limit_bytes: int, timeout_s: float) -> _Worker:
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "dicom_listener.decoding_worker", str(memory_limit_bytes), str(timeout_s)],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # codecs write of broken data there; nothing of it may reach a user
             cwd=_ROOT,

@@ -29,6 +29,8 @@ DECODE, SAME_PIXELS = b"decode", b"same_pixels"
 EXIT_MEMORY = 3
 """Exit status of a process that a request, or its answer, does not fit into."""
 
+_FULL_TIME_BYTES = 10_000_000
+
 _MAGIC = b"HDP1"
 _HEAD = struct.Struct("<4sI")
 _ALIGNMENT = 64
@@ -133,11 +135,21 @@ class Channel:
             self._end.settimeout(remaining)
 
 
+def allowed_s(timeout_s: float, parts: Sequence[bytes | memoryview]) -> float:
+    """Return how long a request may take, s: `timeout_s`, and as much again for every full 10 MB that it brings.
+
+    So a large series in the slowest syntax has its time, and a small object cannot hold everything up for as long.
+    """
+    return timeout_s * (1 + sum(map(len, parts)) // _FULL_TIME_BYTES)
+
+
 def dumps(value: object) -> list[memoryview]:
     """Return `value` as parts: a pickle, then the bytes of each array in it."""
     buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
-    _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+    pickler = pickle.Pickler(stream, protocol=5, buffer_callback=buffers.append)
+    pickler.dispatch_table = copyreg.dispatch_table | {np.ndarray: _reduced_array, ZoneInfo: _reduced_zone}
+    pickler.dump(value)
     return [stream.getbuffer(), *(buffer.raw() for buffer in buffers)]
 
 
@@ -168,22 +180,14 @@ def restored_array(dtype: str, shape: tuple[int, ...], data: Any) -> NDArray[Any
     return array
 
 
-def _reduced_array(array: NDArray[Any]) -> tuple[object, ...]:
+def _reduced_array(array: NDArray[Any]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     values = np.ascontiguousarray(array)
-    # A view of its bytes: an empty array, and one without axes, has no other that pickle takes.
-    return restored_array, (array.dtype.str, array.shape, pickle.PickleBuffer(values.reshape(-1).view(np.uint8)))
+    # Its bytes in one row: pickle takes no other view of an empty array or one without axes.
+    return restored_array, (array.dtype.str, array.shape, pickle.PickleBuffer(values.reshape(-1).view(np.uint8).data))
 
 
-def _reduced_zone(zone: ZoneInfo) -> tuple[object, ...]:
+def _reduced_zone(zone: ZoneInfo) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return ZoneInfo, (zone.key,)
-
-
-class _Pickler(pickle.Pickler):
-    dispatch_table: ClassVar[dict[type, Callable[[Any], Any]]] = {
-        **copyreg.dispatch_table,
-        np.ndarray: _reduced_array,
-        ZoneInfo: _reduced_zone,
-    }
 
 
 class _Unpickler(pickle.Unpickler):

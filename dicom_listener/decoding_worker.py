@@ -18,7 +18,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from dicom_listener.decode import decode
-from dicom_listener.decoding_frames import DECODE, EXIT_MEMORY, READY, Channel, EndedError, NonsenseError, dumps
+from dicom_listener.decoding_frames import (
+    DECODE,
+    EXIT_MEMORY,
+    READY,
+    Channel,
+    EndedError,
+    NonsenseError,
+    allowed_s,
+    dumps,
+)
 from dicom_listener.pixels import same_pixels
 
 _DESCRIPTORS = 32
@@ -38,16 +47,17 @@ def main(arguments: list[str]) -> None:
         channel.send([READY])
         while True:
             _serve(channel, memory_limit_bytes, timeout_s)
-    except (EndedError, NonsenseError):
+    except EndedError:
         channel.close()
-    except MemoryError:
+    except (NonsenseError, MemoryError):  # a request beyond the limit, or what it grew to
         os._exit(EXIT_MEMORY)
 
 
 def _serve(channel: Channel, memory_limit_bytes: int, timeout_s: float) -> None:
     """Answer one request; a function of its own, so that nothing large is held while waiting for the next."""
     request = channel.receive(limit_bytes=memory_limit_bytes)
-    signal.setitimer(signal.ITIMER_REAL, _ALARM_FACTOR * timeout_s)  # the default action of SIGALRM ends the process
+    # The default action of SIGALRM ends the process, whatever it is doing.
+    signal.setitimer(signal.ITIMER_REAL, _ALARM_FACTOR * allowed_s(timeout_s, request))
     what, *values = map(bytes, request)
     del request
     if what == DECODE:

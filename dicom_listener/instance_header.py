@@ -1,7 +1,10 @@
 """The few attributes that decide whether an instance is kept, read from its bytes without decoding it.
 
 A walk over the top level of the data set (PS3.5, section 7): no values are interpreted, no memory is allocated on a
-declared length and nothing recurses, so hostile bytes can do no more than be refused.
+declared length, nothing recurses and no byte is passed twice, so hostile bytes can do no more than be refused.
+
+Whatever two readers could take differently is refused: an instance admitted by the Patient ID seen here must not
+show another one to the decoder (pydicom), which is more lenient with lengths, delimiters and representations.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
@@ -25,10 +30,17 @@ LOSSLESS = frozenset(
 
 UNDEFINED = 0xFFFFFFFF
 PIXEL_DATA = 0x7FE00010
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_LENGTH = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 """Value representations with a 32-bit length (PS3.5, table 7.1-1)."""
 _ALL_VRS = _LONG_LENGTH | frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_TEXT_VRS = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT UN".split()) | {b""}
+"""Representations that a wanted text may have; unknown (UN) and implicit ones are read by the dictionary."""
+_LONGEST_TEXT = 1024
+"""Bytes; LO has 64 characters of up to 4 bytes, SpecificCharacterSet several values of 16."""
+_MOST_ELEMENTS = 4_000_000
+"""Elements and items passed: a structure set of 100,000 contours has 1,000,000, an enhanced MR of 10,000 frames as
+many; empty ones could come 33,000,000 in 256 MiB and take half a minute."""
 
 _WANTED = {
     0x00080005: "character_set",
@@ -87,13 +99,16 @@ class Element(NamedTuple):
 
 
 def read_header(data: bytes) -> InstanceHeader:
-    """Read the header of a Part-10 file and walk its data set up to and including the pixel data.
+    """Read the header of a Part-10 file and walk its data set, once and in linear time.
+
+    What follows the pixel data need not be well formed (some senders pad), but must hold none of the attributes that
+    are read here.
 
     Raises
     ------
     UnreadableInstanceError
-        If it is not in the DICOM file format (PS3.10), has a transfer syntax that is not read here, is cut off, or its
-        structure is broken.
+        If it is not in the DICOM file format (PS3.10), has a transfer syntax that is not read here, is cut off, its
+        structure is broken or ambiguous, or it has more than 4,000,000 elements.
     """
     if data[128:132] != b"DICM":
         raise UnreadableInstanceError("No DICOM file: the prefix is missing.")
@@ -102,130 +117,203 @@ def read_header(data: bytes) -> InstanceHeader:
         if syntax not in LOSSLESS | {IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN}:
             raise UnreadableInstanceError("Its transfer syntax is lossy, deflated, big endian or unknown.")
         found: dict[str, bytes] = {}
-        for element in walk(data, offset, explicit=syntax != IMPLICIT_LITTLE_ENDIAN):
+        explicit = syntax != IMPLICIT_LITTLE_ENDIAN
+        if not explicit:
+            _refuse_explicit(data, offset)
+        after_pixels = None
+        for element in walk(data, offset, explicit=explicit):
             name = _WANTED.get(element.tag)
-            if name is not None and element.length != UNDEFINED:
-                found[name] = data[element.start : element.end]
-            if element.tag == PIXEL_DATA:  # some senders pad what follows
+            if name is not None:
+                found[name] = _value(data, element)
+            if element.tag == PIXEL_DATA:
+                after_pixels = element.end
                 break
     except struct.error as error:
         raise UnreadableInstanceError("The data set is cut off.") from error
+    if after_pixels is not None:
+        _check_tail(data, after_pixels, explicit)
     charset = found.get("character_set", b"").decode("ascii", "replace").strip(" \0")
     texts = {name: _text(value, charset) for name, value in found.items()}
     return InstanceHeader(transfer_syntax_uid=syntax, dataset_offset=offset, **texts)
 
 
-def walk(data: bytes, start: int, *, explicit: bool, end: int | None = None) -> Iterator[Element]:
-    """Yield the elements between `start` and `end` (default: the last byte), stepping over the content of sequences.
+def walk(data: bytes, start: int, *, explicit: bool) -> Iterator[Element]:
+    """Yield the elements from `start` to the last byte, stepping over the content of sequences.
 
     Raises
     ------
     UnreadableInstanceError
-        If an element runs over the end or has no valid value representation.
+        If an element runs over the end, has no valid value representation, or has no place in a data set.
     struct.error
         If the bytes end within an element's header.
     """
-    end = len(data) if end is None else end
+    end, passed = len(data), 0
     while start < end:
-        element = _element(data, start, explicit)
-        if element.end > end:
+        tag, vr, value, length = element_at(data, start, explicit)
+        if tag < 0x00010000:
+            raise UnreadableInstanceError("An element of a command stands in the data set.")
+        if length == UNDEFINED:
+            after, inside = _after(data, value, explicit, vr, tag, _MOST_ELEMENTS - passed)
+            passed += inside
+        else:
+            after = value + length
+        passed += 1
+        if after > end:
             raise UnreadableInstanceError("The data set is cut off.")
-        yield element
-        start = element.end
+        if passed > _MOST_ELEMENTS:
+            raise UnreadableInstanceError("The data set has more elements than any image.")
+        yield Element(tag, vr, value, length, after)
+        start = after
 
 
-def items(data: bytes, start: int, end: int, *, explicit: bool) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of the content of each item of the sequence value between `start` and `end`.
+def element_at(data: bytes, position: int, explicit: bool) -> tuple[int, bytes, int, int]:
+    """Return (tag, value representation, start of the value, declared length) of the element at `position`.
+
+    Raises
+    ------
+    UnreadableInstanceError
+        If it has no valid value representation, or is a delimiter.
+    struct.error
+        If the bytes end within its header.
+    """
+    group, number, length = _HEAD.unpack_from(data, position)
+    if group == 0xFFFE:
+        raise UnreadableInstanceError("A delimiter stands where an element was expected.")
+    tag = group << 16 | number
+    if not explicit:
+        return tag, b"", position + 8, length
+    vr = data[position + 4 : position + 6]
+    if vr in _LONG_LENGTH:
+        (length,) = _LENGTH.unpack_from(data, position + 8)
+        return tag, vr, position + 12, length
+    if vr not in _ALL_VRS:
+        raise UnreadableInstanceError(f"Element ({group:04X},{number:04X}) has no valid value representation.")
+    return tag, vr, position + 8, length >> 16
+
+
+def content_of_undefined(tag: int, vr: bytes, explicit: bool) -> tuple[bool, bool]:
+    """Return (whether a value of undefined length is fragments, not data sets; whether its data sets are explicit).
+
+    Without a value representation the dictionary tells; what it does not know is a sequence. The content of UN is
+    implicit (PS3.5, 6.2.2 note 2).
+    """
+    if explicit:
+        return vr not in (b"SQ", b"UN"), vr != b"UN"
+    return dictionary_has_tag(tag) and dictionary_VR(tag) != "SQ", False
+
+
+def end_of_undefined(data: bytes, start: int, explicit: bool, vr: bytes, tag: int) -> int:
+    """Return where a value of undefined length that begins at `start` ends, delimiter included.
 
     Raises
     ------
     UnreadableInstanceError, struct.error
-        If it is no sequence of items.
+        If its structure is broken or cut off.
     """
-    while start < end:
-        tag, length = _tag_and_length(data, start)
-        if tag == _SEQUENCE_END:
-            return
-        if tag != _ITEM:
-            raise UnreadableInstanceError("A sequence holds something else than items.")
-        content = start + 8
-        start = content + length if length != UNDEFINED else _after(data, content, explicit, in_item=True)
-        stop = start if length != UNDEFINED else start - 8
-        if start > end:
-            raise UnreadableInstanceError("An item runs over the end of its sequence.")
-        yield content, stop
+    return _after(data, start, explicit, vr, tag, _MOST_ELEMENTS)[0]
+
+
+def tag_and_length(data: bytes, position: int) -> tuple[int, int]:
+    """Return tag and length of an item or a delimiter; raise struct.error if the bytes end there."""
+    group, number, length = _HEAD.unpack_from(data, position)
+    return group << 16 | number, length
+
+
+_HEAD = struct.Struct("<HHL")
+_LENGTH = struct.Struct("<L")
 
 
 def _transfer_syntax(data: bytes) -> tuple[str, int]:
     # The group is read to its end, not by its declared length, which some writers get wrong.
     position, syntax = 132, ""
     while position < len(data) and data[position : position + 2] == b"\x02\x00":
-        element = _element(data, position, explicit=True)
-        if element.tag == 0x00020010:
-            syntax = _text(data[element.start : element.end], "")
-        position = element.end
+        tag, _, start, length = element_at(data, position, True)
+        if length == UNDEFINED or start + length > len(data):
+            raise UnreadableInstanceError("The file meta information is cut off.")
+        position = start + length
+        if tag == 0x00020010:
+            syntax = _text(data[start : min(position, start + _LONGEST_TEXT)], "")
     return syntax, position
 
 
-def _element(data: bytes, position: int, explicit: bool) -> Element:
-    group, number = struct.unpack_from("<HH", data, position)
-    tag = group << 16 | number
-    vr = b""
-    if explicit:
-        vr = data[position + 4 : position + 6]
-        if vr not in _ALL_VRS:
-            raise UnreadableInstanceError(f"Element ({group:04X},{number:04X}) has no valid value representation.")
-    if vr in _LONG_LENGTH or not explicit:
-        start = position + (12 if explicit else 8)
-        (length,) = struct.unpack_from("<L", data, start - 4)
-    else:
-        start = position + 8
-        (length,) = struct.unpack_from("<H", data, start - 2)
-    if length != UNDEFINED:
-        return Element(tag, vr, start, length, start + length)
-    # The content of an undefined-length UN is implicit (PS3.5, 6.2.2 note 2).
-    return Element(tag, vr, start, length, _after(data, start, explicit and vr != b"UN", in_item=False))
+def _after(data: bytes, position: int, explicit: bool, vr: bytes, tag: int, most: int) -> tuple[int, int]:
+    """Return (where a value of undefined length ends, delimiter included; how many elements and items it has).
 
-
-def _after(data: bytes, position: int, explicit: bool, *, in_item: bool) -> int:
-    """Return where a sequence (or item) of undefined length ends, delimiter included. A stack: depth costs nothing."""
-    stack = [(in_item, explicit)]
+    A stack of what is open: depth costs nothing. Items have to be tiled by their elements, whatever their length is
+    declared as; sequences of a declared length are stepped over, as every reader does.
+    """
+    fragments, inner = content_of_undefined(tag, vr, explicit)
+    # Whether it is an item, fragments, its elements explicit, whether it is the content of UN, where it has to end.
+    stack = [(False, fragments, inner, explicit and not inner, -1)]
+    passed = 0
     while stack:
-        within_item, explicit = stack[-1]
-        tag, length = _tag_and_length(data, position)
-        if tag == (_ITEM_END if within_item else _SEQUENCE_END):
+        within_item, fragments, explicit, unknown, end = stack[-1]
+        if position >= end >= 0:
+            if position > end:
+                raise UnreadableInstanceError("An element runs over the end of its item.")
+            stack.pop()
+            continue
+        passed += 1
+        if passed > most:
+            raise UnreadableInstanceError("The data set has more elements than any image.")
+        tag, length = tag_and_length(data, position)
+        if not within_item:
+            position += 8
+            if tag == SEQUENCE_END:
+                stack.pop()
+            elif tag != ITEM:
+                raise UnreadableInstanceError("A sequence holds something else than items.")
+            elif fragments:
+                if length == UNDEFINED:
+                    raise UnreadableInstanceError("A fragment has no length.")
+                position += length
+            else:
+                if unknown:
+                    _refuse_explicit(data, position)
+                stack.append((True, False, explicit, False, -1 if length == UNDEFINED else position + length))
+        elif tag == ITEM_END and end < 0:
+            if length & 0xFFFF and data[position + 4 : position + 6] in _LONG_LENGTH:
+                raise UnreadableInstanceError("The delimiter of an item has a value representation.")
             stack.pop()
             position += 8
-        elif not within_item:
-            if tag != _ITEM:
-                raise UnreadableInstanceError("A sequence holds something else than items.")
-            position += 8
-            if length == UNDEFINED:
-                stack.append((True, explicit))
-            else:
-                position += length
         else:
-            vr = data[position + 4 : position + 6] if explicit else b""
-            if explicit and vr not in _ALL_VRS:
-                raise UnreadableInstanceError("An element of a sequence has no valid value representation.")
-            if explicit and vr not in _LONG_LENGTH:
-                (length,) = struct.unpack_from("<H", data, position + 6)
-                position += 8
-            elif explicit:
-                (length,) = struct.unpack_from("<L", data, position + 8)
-                position += 12
-            else:
-                position += 8
+            tag, vr, position, length = element_at(data, position, explicit)
             if length == UNDEFINED:
-                stack.append((False, explicit and vr != b"UN"))
+                fragments, inner = content_of_undefined(tag, vr, explicit)
+                stack.append((False, fragments, inner, explicit and not inner, -1))
             else:
                 position += length
-    return position
+    return position, passed
 
 
-def _tag_and_length(data: bytes, position: int) -> tuple[int, int]:
-    group, number, length = struct.unpack_from("<HHL", data, position)
-    return group << 16 | number, length
+def _refuse_explicit(data: bytes, position: int) -> None:
+    """Refuse implicit content whose first element some readers would take for explicit; its length says 16 kB."""
+    if all(0x41 <= byte <= 0x5A for byte in data[position + 4 : position + 6].ljust(2, b"\0")):
+        raise UnreadableInstanceError("Its value representations are explicit, but declared as implicit.")
+
+
+def _value(data: bytes, element: Element) -> bytes:
+    if element.length == UNDEFINED or element.vr not in _TEXT_VRS:
+        raise UnreadableInstanceError(f"Element ({element.tag >> 16:04X},{element.tag & 0xFFFF:04X}) is no text.")
+    if element.length > _LONGEST_TEXT:
+        raise UnreadableInstanceError(
+            f"Element ({element.tag >> 16:04X},{element.tag & 0xFFFF:04X}) is too long for what it is."
+        )
+    return data[element.start : element.end]
+
+
+def _check_tail(data: bytes, position: int, explicit: bool) -> None:
+    """Refuse attributes that are read here after the pixel data, even where the bytes there are no elements."""
+    misplaced = False
+    try:
+        for element in walk(data, position, explicit=explicit):
+            position = element.end
+            misplaced = misplaced or element.tag in _WANTED
+    except (UnreadableInstanceError, struct.error):
+        tail = data[position:]
+        misplaced = misplaced or any(struct.pack("<HH", tag >> 16, tag & 0xFFFF) in tail for tag in _WANTED)
+    if misplaced:
+        raise UnreadableInstanceError("An attribute of the instance stands behind its pixel data.")
 
 
 def _text(value: bytes, character_set: str) -> str:

@@ -124,7 +124,7 @@ def _share(
 def _present(values: NDArray[np.integer]) -> list[int]:
     """Return the labels that voxels have, without 0."""
     low, high = int(values.min()), int(values.max())
-    if 0 <= low and high < 1 << 16:
+    if low >= 0 and high < 1 << 16:
         return [int(label) for label in np.flatnonzero(np.bincount(values.ravel()[values.ravel() > 0]))]
     return [int(label) for label in np.unique(values) if label != 0]
 
@@ -143,9 +143,9 @@ def _header(data: bytes) -> tuple[Any, BytesIO | gzip.GzipFile]:
         raise PixelError(f"its compressed bytes are damaged ({error}).") from None
     plain.seek(0)
     if begin[344:348] in _HEADER_BYTES and len(begin) >= 348:
-        return Nifti1Header(begin[:348], check=False), plain
+        return Nifti1Header(begin[:348], check=False), plain  # type: ignore[no-untyped-call]
     if begin[4:12] in _HEADER_BYTES and len(begin) == 540:
-        return Nifti2Header(begin, check=False), plain
+        return Nifti2Header(begin, check=False), plain  # type: ignore[no-untyped-call]
     if begin[344:348] == b"ni1\0":
         raise PixelError("it is the header of a pair of files (.hdr, .img); save it as one .nii or .nii.gz.")
     raise PixelError("it is no NIfTI file (.nii or .nii.gz).")

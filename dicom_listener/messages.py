@@ -10,7 +10,7 @@ import io
 import logging
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
@@ -91,11 +91,10 @@ class BoundedMessages(DIMSEServiceProvider):
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the next fragments of the message in hand (PS3.8, annex E); broken ones end the association."""
         try:
-            if self.message is None:
-                self._begin()
-            self._bound(primitive)
-            if self.message.decode_msg(primitive, self.assoc):
-                message, self.message = self.message, None
+            message = self.message or self._begun()
+            self._bound(primitive, message)
+            if message.decode_msg(primitive, self.assoc):
+                self.message = None
                 self._complete(message)
         except MessageError as error:
             _LOG.warning("An association is ended: %s", error)
@@ -104,20 +103,21 @@ class BoundedMessages(DIMSEServiceProvider):
             _LOG.warning("An association is ended: a message cannot be decoded (%s).", type(error).__name__)
             self.dul.event_queue.put("Evt19")
 
-    def _begin(self) -> None:
+    def _begun(self) -> DIMSEMessage:
         while not (self.idle or self.assoc._kill):
             time.sleep(_POLL_S)
-        self.message = DIMSEMessage()
+        self.message = message = DIMSEMessage()
         self._received_bytes = self._command_bytes = 0
         self._began_s = time.monotonic()
         self.overflow = None
+        return message
 
-    def _bound(self, primitive: P_DATA) -> None:
+    def _bound(self, primitive: P_DATA, message: DIMSEMessage) -> None:
         fragments = primitive.presentation_data_value_list
         data_bytes = sum(len(data) - 1 for _, data in fragments if not data[0] & _COMMAND)
         self._command_bytes += sum(len(data) - 1 for _, data in fragments if data[0] & _COMMAND)
         self._received_bytes += data_bytes
-        allowed_s = self.assoc.network_timeout + self._received_bytes / _SLOWEST_BYTES_PER_S
+        allowed_s = (self.assoc.network_timeout or 0.0) + self._received_bytes / _SLOWEST_BYTES_PER_S
         if time.monotonic() - self._began_s > allowed_s:
             raise MessageError("its message takes too long.")
         if self._command_bytes > _LARGEST_COMMAND_BYTES:
@@ -131,9 +131,11 @@ class BoundedMessages(DIMSEServiceProvider):
                 self.overflow = "Too much is being received at once"
         if self.overflow is not None:
             self.release()
-            self.message.data_set = io.BytesIO()
+            message.data_set = io.BytesIO()
             # The control header stays: it says which fragment is the last. Lists, because the setter wants them.
-            kept: list[Any] = [[context, data if data[0] & _COMMAND else data[:1] + b"\0"] for context, data in fragments]
+            kept: list[Any] = [
+                [context, data if data[0] & _COMMAND else data[:1] + b"\0"] for context, data in fragments
+            ]
             primitive.presentation_data_value_list = kept
 
     def _complete(self, message: DIMSEMessage) -> None:
@@ -142,4 +144,4 @@ class BoundedMessages(DIMSEServiceProvider):
             return  # nothing here takes long enough to be cancelled
         if not isinstance(request, (C_ECHO, C_STORE)) or not request.is_valid_request:
             raise MessageError("its message is neither a C-ECHO nor a C-STORE request with all that belongs to one.")
-        self.msg_queue.put((message.context_id, request))
+        self.msg_queue.put((cast(int, message.context_id), request))

@@ -67,7 +67,9 @@ class OwedEvents:
                 return False
             self._owed.popleft()
         if self._forgotten:
-            text = f"{self._forgotten} further events of the listener could not be recorded while the disk took nothing."
+            text = (
+                f"{self._forgotten} further events of the listener could not be recorded while the disk took nothing."
+            )
             if not self._written(Kind.NOTE, {"text": text}, self._clock()):
                 return False
             self._forgotten = 0

@@ -26,6 +26,7 @@ from dicom_listener.record_connection import (
     connected_for_reading,
     connected_for_salvage,
     enter_write_ahead_mode,
+    is_damage,
     said_of,
     value,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "quarantine_path",
 ]
 
+_READABLE_TO_THERE = "Nothing can be added to it; up to there it can be read, and exported as a sound file."
 _OBJECT = "SELECT CAST(bytes AS BLOB) FROM object WHERE sha256 = ?"
 _INSERT_OBJECT = "INSERT OR IGNORE INTO object VALUES (?, ?)"
 _INSERT_EVENT = f"INSERT INTO event({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -92,14 +94,15 @@ class Record:
     def open(cls, path: Path, *, read_only: bool = False) -> Record:
         """Open an existing treatment file, also while others write it.
 
-        To write, the chain of its events has to be sound (20 µs each); objects are verified when they are read.
+        To write, the chain of its events (30 µs each) and the database's structure (0.3 s per GB) have to be sound;
+        the content of an object is verified when it is read.
 
         Raises
         ------
         RecordNewerError
             If a newer Holmia wrote it.
         RecordCorruptError
-            If it is not a treatment file, or cut off; to write, also if an event is altered or missing.
+            If it is not a treatment file, or cut off; to write, also if it is damaged.
         RecordError
             If it is missing or cannot be opened.
         """
@@ -109,14 +112,11 @@ class Record:
                 return cls(path, connected_for_reading(path), read_only=True)
             record = cls(path, connected(path, "mode=rw"), read_only=False)
             try:
-                record._check(with_objects=False)
+                head, fault = record._soundness(with_objects=False)
+                if fault is not None:
+                    raise RecordCorruptError(f"{fault} {_READABLE_TO_THERE}", head.seq)
                 enter_write_ahead_mode(path, record._connection)
-            except RecordCorruptError as error:
-                record._connection.close()
-                raise RecordCorruptError(
-                    f"{error} Nothing can be added to it; up to there it can be read, and exported as a sound file.",
-                    error.last_sound_seq,
-                ) from error
+                record._seen = record._version()
             except BaseException:
                 record._connection.close()
                 raise
@@ -143,14 +143,13 @@ class Record:
         with said_of(path, "opened"):
             record = cls(path, connected_for_salvage(path), read_only=True)
             try:
-                record._check(with_objects=True)
-            except RecordCorruptError as error:
-                record.damage = str(error)
-                record._sound_head = _head_of(record.events(error.last_sound_seq - 1, 1))
-                return record
+                head, fault = record._soundness(with_objects=True)
             except BaseException:
                 record.close()
                 raise
+        if fault is not None:
+            record.damage, record._sound_head = fault, head
+            return record
         record.close()
         return cls.open(path, read_only=True)
 
@@ -283,7 +282,10 @@ class Record:
         """
         if self.damage is not None:
             raise RecordCorruptError(self.damage, self._sound_head.seq)
-        return self._check(with_objects=True)
+        head, fault = self._soundness(with_objects=True)
+        if fault is not None:
+            raise RecordCorruptError(fault, head.seq)
+        return head
 
     def copy_to(self, target: Path) -> None:
         """Write a compact, self-contained copy to `target`; works while others write.
@@ -338,8 +340,11 @@ class Record:
                 f"SELECT {COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
             ).fetchall()
 
-    def _check(self, *, with_objects: bool) -> Head:
-        """Check the chain, with every object and the database's own structure if asked; return the head."""
+    def _soundness(self, *, with_objects: bool) -> tuple[Head, str | None]:
+        """Return the last sound event, and None or a sentence on what is wrong after it or beside it.
+
+        Checked are the chain, the database's own structure and, if asked, the content of every object.
+        """
         head = Head()
         checked: set[str] = set()
         try:
@@ -348,14 +353,14 @@ class Record:
                     self.object_bytes(digest)
                     checked.add(digest)
                 head = following
-            self._check_around_the_chain(with_structure=with_objects)
-        except RecordCorruptError as error:
-            raise RecordCorruptError(
-                f"{str(error).rstrip('.')}; the last sound event is {head.seq}.", head.seq
-            ) from error
-        return head
+            self._check_around_the_chain()
+        except RecordError as error:
+            if not is_damage(error):
+                raise
+            return head, f"{str(error).rstrip('.')}; the last sound event is {head.seq}."
+        return head, None
 
-    def _check_around_the_chain(self, *, with_structure: bool) -> None:
+    def _check_around_the_chain(self) -> None:
         with self._lock, said_of(self.path, "read"):
             orphan = value(
                 self._connection,
@@ -363,11 +368,11 @@ class Record:
                 "(SELECT object FROM event WHERE object IS NOT NULL) LIMIT 1",
             )
             check_schema(self.path, self._connection)
-            fault = value(self._connection, "PRAGMA integrity_check(1)") if with_structure else "ok"
+            found = str(value(self._connection, "PRAGMA integrity_check(1)"))
         if orphan is not None:
             raise RecordCorruptError(f"{self.path} holds an object whose event is missing ({orphan}); use a copy.")
-        if fault != "ok":
-            raise RecordCorruptError(f"{self.path} is not a sound database ({fault}); use a copy.")
+        if found != "ok":
+            raise RecordCorruptError(f"{self.path} is not a sound database ({' '.join(found.split())}); use a copy.")
 
     def _write_sound_part(self, target: Path) -> None:
         write_schema(target)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dicom_listener.events import Event
-from dicom_listener.record_schema import NO_HASH, RecordCorruptError
+from dicom_listener.record_schema import NO_HASH, RecordCorruptError, RecordError
 
 COLUMNS = "seq, utc, actor, kind, payload, object, previous_hash, hash"
 _BATCH = 256
@@ -75,7 +75,7 @@ def sound_events(path: Path, rows: Rows) -> Iterator[tuple[Head, str | None]]:
 def _read(rows: Rows, after_seq: int) -> Sequence[tuple[Any, ...]]:
     try:
         return rows(after_seq, _BATCH)
-    except RecordCorruptError:
+    except RecordError:
         # One unreadable page takes a whole batch with it: what is before it comes one by one.
         return rows(after_seq, 1)
 
@@ -93,4 +93,3 @@ def _next_head(path: Path, before: Head, row: tuple[Any, ...]) -> Head:
     if not sound:
         raise RecordCorruptError(f"{path} has an altered event {seq}; use a copy.")
     return Head(seq=seq, hash=chained)
-

@@ -21,6 +21,8 @@ from dicom_listener.record_schema import (
 
 _SWITCH_PAUSE_S = 0.01
 """Between attempts to enter WAL mode, for which SQLite itself does not wait."""
+_NOT_OF_THE_CONTENT = (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError)
+"""The errors that say nothing against the file's content."""
 
 
 def connected(path: Path, query: str, *, tolerant: bool = False) -> sqlite3.Connection:
@@ -130,7 +132,13 @@ def said_of(path: Path, done: str) -> Iterator[None]:
     """Turn SQLite's errors into sentences."""
     try:
         yield
-    except (sqlite3.OperationalError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.InterfaceError, OverflowError) as error:
+    except (
+        sqlite3.OperationalError,
+        sqlite3.ProgrammingError,
+        sqlite3.DataError,
+        sqlite3.InterfaceError,
+        OverflowError,
+    ) as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise RecordFullError(f"{path} cannot be {done}: its disk is full; make room.") from error
         raise RecordError(
@@ -138,3 +146,9 @@ def said_of(path: Path, done: str) -> Iterator[None]:
         ) from error
     except sqlite3.DatabaseError as error:
         raise RecordCorruptError(f"{path} is not a sound treatment file ({error}); use a copy.") from error
+
+
+def is_damage(error: RecordError) -> bool:
+    """Return whether what `said_of` said is of the file and its medium, not of what others do with it."""
+    code = getattr(error.__cause__, "sqlite_errorcode", 0)
+    return isinstance(error, RecordCorruptError) or code & 0xFF == sqlite3.SQLITE_IOERR

@@ -41,9 +41,7 @@ def masks_of_labels(
         [(box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start) for box in boxes.values()]
     )
     return {
-        label: RegionMask(
-            values=(labelled[box] == label).astype(np.float32), affine_lps_mm=shifted(affine_lps_mm, box)
-        )
+        label: RegionMask(values=(labelled[box] == label).astype(np.float32), affine_lps_mm=shifted(affine_lps_mm, box))
         for label, box in boxes.items()
     }
 

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import io
 import struct
+from collections.abc import Callable
 
-import pydicom
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.uid import RLELossless
 
 from dicom_listener.instance_header import (
+    ITEM,
+    ITEM_END,
     LOSSLESS,
     PIXEL_DATA,
-    Element,
+    SEQUENCE_END,
+    UNDEFINED,
     InstanceHeader,
     UnreadableInstanceError,
-    items,
+    content_of_undefined,
+    element_at,
+    end_of_undefined,
     read_header,
+    tag_and_length,
     walk,
 )
+from dicom_listener.pixels import same_pixels as same_pixels_of
 
 _MAXIMUM_DEPTH = 50
 """Deeper sequences are compared as bytes; enhanced MR needs about five levels."""
 _PADDING = 0xFFFCFFFC
+_EMPTY = hashlib.sha256().digest()
 _PADDED = frozenset(
     ["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"]
 )
 """Value representations whose trailing padding has no meaning (PS3.5, 6.2)."""
 
 
-def same_content(one: bytes, other: bytes) -> bool:
+def same_content(one: bytes, other: bytes, *, same_pixels: Callable[[bytes, bytes], bool] | None = None) -> bool:
     """Return whether two Part-10 files hold equal data sets, group 0002 apart (PS3.10, section 7.1).
 
     Bytes are compared first; when they differ, element by element, whatever the encoding of sequences and value
     representations. Pixels are decoded only when one file is compressed and the other is not, or differently; pixels
     that cannot be decoded count as different.
+
+    `same_pixels` compares them: `DecodingProcess.same_pixels` in a program that must survive whatever a peer sends.
+    Without it they are compared here, and pixels in the JPEG family, whose codecs are native code, count as different.
 
     Raises
     ------
@@ -49,63 +61,96 @@ def same_content(one: bytes, other: bytes) -> bool:
     )
     if _digest(one, a, pixels=not compressed) != _digest(other, b, pixels=not compressed):
         return False
-    return not compressed or _same_pixels(one, other)
+    return not compressed or (same_pixels or _same_pixels)(one, other)
 
 
 def _digest(data: bytes, header: InstanceHeader, *, pixels: bool) -> bytes:
     digest = hashlib.sha256()
-    for element in walk(data, header.dataset_offset, explicit=header.explicit):
-        if pixels or element.tag != PIXEL_DATA:
-            _add(digest, data, element, header.explicit, 0)
-        if element.tag == PIXEL_DATA:
-            break
+    end = header.dataset_offset
+    try:
+        for element in walk(data, end, explicit=header.explicit):
+            if element.tag != PIXEL_DATA:
+                _add(digest, data, end, header.explicit, 0)
+            elif pixels:
+                _add_value(digest, element.tag, memoryview(data)[element.start : element.end])
+            end = element.end
+    except (UnreadableInstanceError, struct.error):
+        # Behind the pixel data, where the header's reader lets pass what is no element.
+        _add_value(digest, ITEM, data[end:].rstrip(b"\0"))
     return digest.digest()
 
 
-def _add(digest: hashlib._Hash, data: bytes, element: Element, explicit: bool, depth: int) -> None:
-    if element.tag & 0xFFFF == 0 or element.tag == _PADDING:  # group lengths and padding say nothing
-        return
-    digest.update(struct.pack("<L", element.tag))
-    value = data[element.start : element.end]
-    if element.tag != PIXEL_DATA and value[:4] == b"\xfe\xff\x00\xe0" and depth < _MAXIMUM_DEPTH:
+def _add(digest: hashlib._Hash, data: bytes, position: int, explicit: bool, depth: int) -> int:
+    """Add the element at `position` and return where the next begins; each byte is interpreted once."""
+    tag, vr, start, length = element_at(data, position, explicit)
+    fragments, inner = content_of_undefined(tag, vr, explicit)
+    if not fragments and depth < _MAXIMUM_DEPTH:
         nested = hashlib.sha256()
-        try:
-            _add_sequence(nested, data, element, explicit and element.vr != b"UN", depth + 1)
-        except (UnreadableInstanceError, struct.error):
-            pass  # a value that only begins like a sequence
-        else:
-            digest.update(nested.digest())
-            return
-    if value == b"\xfe\xff\xdd\xe0\0\0\0\0":  # an empty sequence of undefined length
-        value = b""
-    elif _is_text(element.tag):
-        value = value.rstrip(b" \0")
-    digest.update(hashlib.sha256(value).digest())
+        if length == UNDEFINED:
+            end = _add_items(nested, data, start, None, inner, depth + 1)
+            _add_nested(digest, tag, nested)
+            return end
+        # A value of declared length may only begin like a sequence: then its bytes count.
+        if data[start : start + 4] == b"\xfe\xff\x00\xe0":
+            try:
+                end = _add_items(nested, data, start, start + length, inner, depth + 1)
+            except (UnreadableInstanceError, struct.error):
+                pass
+            else:
+                _add_nested(digest, tag, nested)
+                return end
+    end = end_of_undefined(data, start, explicit, vr, tag) if length == UNDEFINED else start + length
+    _add_value(digest, tag, memoryview(data)[start:end])
+    return end
 
 
-def _add_sequence(digest: hashlib._Hash, data: bytes, element: Element, explicit: bool, depth: int) -> None:
-    for start, end in items(data, element.start, element.end, explicit=explicit):
-        digest.update(b"item")
-        for inner in walk(data, start, explicit=explicit, end=end):
-            _add(digest, data, inner, explicit, depth)
+def _add_items(digest: hashlib._Hash, data: bytes, position: int, end: int | None, explicit: bool, depth: int) -> int:
+    """Add the items of a sequence that ends at `end`, or with its delimiter; return where the next element begins."""
+    while end is None or position < end:
+        tag, length = tag_and_length(data, position)
+        position += 8
+        if tag == SEQUENCE_END and end is None:
+            return position
+        if tag != ITEM:
+            raise UnreadableInstanceError("A sequence holds something else than items.")
+        digest.update(struct.pack("<L", ITEM))
+        stop = None if length == UNDEFINED else position + length
+        while stop is None or position < stop:
+            if stop is None and tag_and_length(data, position)[0] == ITEM_END:
+                position += 8
+                break
+            position = _add(digest, data, position, explicit, depth)
+        if stop is not None and position > stop:
+            raise UnreadableInstanceError("An element runs over the end of its item.")
+    if position > end:
+        raise UnreadableInstanceError("An item runs over the end of its sequence.")
+    return position
 
 
+def _add_nested(digest: hashlib._Hash, tag: int, nested: hashlib._Hash) -> None:
+    if nested.digest() == _EMPTY:  # an empty sequence is an empty value
+        _add_value(digest, tag, b"")
+    else:
+        digest.update(struct.pack("<LB", tag, 1) + nested.digest())
+
+
+def _add_value(digest: hashlib._Hash, tag: int, value: bytes | memoryview) -> None:
+    if (tag & 0xFFFF == 0 and tag != ITEM) or tag == _PADDING:  # group lengths and padding say nothing
+        return
+    if _is_text(tag):
+        value = bytes(value).rstrip(b" \0")
+    # The byte tells a value from a sequence: no value can be made that counts as one.
+    digest.update(struct.pack("<LB", tag, 0) + hashlib.sha256(value).digest())
+
+
+@functools.lru_cache(maxsize=4096)
 def _is_text(tag: int) -> bool:
     # By the dictionary, which is the same for both encodings; the padding of private elements has to agree.
     return dictionary_has_tag(tag) and dictionary_VR(tag) in _PADDED
 
 
 def _same_pixels(one: bytes, other: bytes) -> bool:
-    try:
-        return _pixels(one) == _pixels(other)
-    except Exception:  # noqa: BLE001 - decoders raise anything on hostile pixels; unknown is different, and is kept
+    """Compare pixels in this process where pydicom itself decodes them; the native codecs of JPEG are left alone."""
+    if {read_header(one).transfer_syntax_uid, read_header(other).transfer_syntax_uid} & (LOSSLESS - {RLELossless}):
         return False
-
-
-def _pixels(data: bytes) -> bytes:
-    dataset = pydicom.dcmread(io.BytesIO(data))
-    expected = dataset.Rows * dataset.Columns * int(dataset.get("NumberOfFrames", 1) or 1)
-    # A declared size far beyond the bytes is a lie: lossless coding of MR gains a factor of 2 to 4, zeros up to 100.
-    if expected > 100 * len(data):
-        raise UnreadableInstanceError("The pixel data are shorter than their declared size.")
-    return bytes(dataset.pixel_array.tobytes())
+    return same_pixels_of(one, other)

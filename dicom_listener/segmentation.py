@@ -223,4 +223,3 @@ def _labelled(frames: _Frame, grid: SegmentationGrid, segments: tuple[int, ...])
 def _referenced_series(dataset: Dataset) -> tuple[str, ...]:
     series = (text_of(item, "SeriesInstanceUID") for item in dataset.get("ReferencedSeriesSequence") or ())
     return tuple(dict.fromkeys(uid for uid in series if uid))
-

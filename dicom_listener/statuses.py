@@ -1,4 +1,4 @@
-"""The statuses that a C-STORE request is answered with, and the clause of the standard behind each."""
+"""What a peer is answered: statuses of a C-STORE request, rejections of an association, and their clauses."""
 
 from __future__ import annotations
 
@@ -37,3 +37,32 @@ CLASS_NOT_SUPPORTED = StoreStatus(
     code=0x0122, comment="The SOP class was not negotiated in this context", clause="PS3.7 C.5.20"
 )
 NOT_AUTHORISED = StoreStatus(code=0x0124, comment="This association was not admitted", clause="PS3.7 C.5.18")
+STATUSES = (
+    SUCCESS,
+    INVALID_INSTANCE_UID,
+    CLASS_NOT_SUPPORTED,
+    NOT_AUTHORISED,
+    OUT_OF_RESOURCES,
+    DATASET_MISMATCH,
+    CANNOT_UNDERSTAND,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """An A-ASSOCIATE-RJ: Result, Source and Reason (PS3.8, table 9-21), and why in words for the log."""
+
+    result: int
+    source: int
+    reason: int
+    why: str
+
+
+PROTOCOL_VERSION = Rejection(result=1, source=2, reason=2, why="The version of the upper-layer protocol is not 1.")
+CALLED_AE_TITLE = Rejection(result=1, source=1, reason=7, why="The called AE title is not this node's.")
+CALLING_AE_TITLE = Rejection(result=1, source=1, reason=3, why="The calling AE title is not on the list of the site.")
+INVALID_AE_TITLE = Rejection(result=1, source=1, reason=3, why="The calling or the called AE title is not valid.")
+ADDRESS = Rejection(result=1, source=1, reason=1, why="The address is not on the list of the site.")
+STOPPING = Rejection(result=2, source=3, reason=1, why="The listener is stopping.")
+TOO_MANY = Rejection(result=2, source=3, reason=2, why="There are as many associations as the site allows already.")
+REJECTIONS = (PROTOCOL_VERSION, INVALID_AE_TITLE, CALLED_AE_TITLE, CALLING_AE_TITLE, ADDRESS, STOPPING, TOO_MANY)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from dicom_listener.decode_classic import integer
 from dicom_listener.identity import text_of
 from dicom_listener.images import Contour, Structure, StructureSet
 
@@ -23,52 +25,74 @@ def structure_set(dataset: Dataset) -> tuple[StructureSet, str]:
     -------
     tuple
         The structure set, and a sentence on what was left out of it (empty where nothing was). Points and open
-        contours are left out silently: they enclose nothing. Regions without a closed contour stay, empty.
+        contours are left out silently: they enclose nothing. Regions without a closed contour stay, empty. Regions
+        drawn in another frame of reference than most are unusable, by name.
     """
-    contours = _contours_by_number(dataset)
-    frames = _frames_of_reference(dataset)
-    structures, foreign = [], []
-    for item in dataset.get("StructureSetROISequence") or ():
-        number = int(item.get("ROINumber") or 0)
+    regions = _regions_by_number(dataset)
+    items = list(dataset.get("StructureSetROISequence") or ())
+    frame = _frame_of_reference(dataset, items)
+    structures, unusable, remarks = [], [], []
+    for item in items:
+        number = integer(item.get("ROINumber")) or 0
         name = text_of(item, "ROIName")
         own = text_of(item, "ReferencedFrameOfReferenceUID")
-        if own and frames and own != frames[0]:
-            foreign.append(name)
+        if own and frame and own != frame:
+            unusable.append((name, "it was drawn in another frame of reference than the other structures"))
             continue
-        structures.append(Structure(name=name, number=number, contours=tuple(contours.get(number, ([], 0))[0])))
-    unreadable = sum(count for _, count in contours.values())
+        region = regions.get(number, _Region())
+        structures.append(Structure(name=name, number=number, contours=tuple(region.contours)))
+        if region.unreadable:
+            remarks.append(
+                f"{region.unreadable} contours of {name!r} were ignored: their ContourData is not a list of finite "
+                "x\\y\\z points."
+            )
+        if region.degenerate:
+            remarks.append(
+                f"{region.degenerate} contours of {name!r} were ignored: fewer than three points enclose nothing."
+            )
+    if unusable:
+        foreign = ", ".join(name for name, _ in unusable)
+        remarks.insert(0, f"Structures in another frame of reference were ignored: {foreign}.")
+    remark = " ".join(remarks)
     found = StructureSet(
         label=text_of(dataset, "StructureSetLabel"),
         sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
-        frame_of_reference_uid=frames[0] if frames else "",
+        frame_of_reference_uid=frame,
         referenced_series_uids=_referenced_series(dataset),
         structures=tuple(structures),
+        unusable=tuple(unusable),
+        remark=remark,
     )
-    remarks = []
-    if foreign:
-        remarks.append(f"Structures in another frame of reference were ignored: {', '.join(foreign)}.")
-    if unreadable:
-        remarks.append(f"{unreadable} contours were ignored: their ContourData is not a list of finite x\\y\\z points.")
-    return found, " ".join(remarks)
+    return found, remark
 
 
-def _contours_by_number(dataset: Dataset) -> dict[int, tuple[list[Contour], int]]:
-    """Return closed contours and the count of unreadable ones, by ROI number."""
-    found: dict[int, tuple[list[Contour], int]] = {}
-    for region in dataset.get("ROIContourSequence") or ():
-        number = int(region.get("ReferencedROINumber") or 0)
-        contours, unreadable = found.get(number, ([], 0))
-        for item in region.get("ContourSequence") or ():
-            if text_of(item, "ContourGeometricType") not in _CLOSED:
+@dataclass
+class _Region:
+    """The closed contours of one ROI, and how many were left out and why."""
+
+    contours: list[Contour] = field(default_factory=list)
+    unreadable: int = 0
+    degenerate: int = 0
+
+
+def _regions_by_number(dataset: Dataset) -> dict[int, _Region]:
+    found: dict[int, _Region] = {}
+    for item in dataset.get("ROIContourSequence") or ():
+        region = found.setdefault(integer(item.get("ReferencedROINumber")) or 0, _Region())
+        for contour in item.get("ContourSequence") or ():
+            if text_of(contour, "ContourGeometricType") not in _CLOSED:
                 continue
-            points = _points(item)
+            points = _points(contour)
             if points is None:
-                unreadable += 1
+                region.unreadable += 1
                 continue
-            images = item.get("ContourImageSequence") or ()
+            # A drawing program leaves single points behind; they must not cost the whole structure.
+            if len(points) < 3:
+                region.degenerate += 1
+                continue
+            images = contour.get("ContourImageSequence") or ()
             reference = text_of(images[0], "ReferencedSOPInstanceUID") if images else ""
-            contours.append(Contour(points_mm=points, referenced_sop_instance_uid=reference))
-        found[number] = contours, unreadable
+            region.contours.append(Contour(points_mm=points, referenced_sop_instance_uid=reference))
     return found
 
 
@@ -91,12 +115,13 @@ def _points(item: Dataset) -> NDArray[np.float64] | None:
     return numbers.reshape(-1, 3)
 
 
-def _frames_of_reference(dataset: Dataset) -> tuple[str, ...]:
-    """Frames of reference that the set states, the one it was drawn in first."""
+def _frame_of_reference(dataset: Dataset, regions: list[Dataset]) -> str:
+    """Return the frame of reference of most regions; of two with equally many, and of none, the one stated first."""
     stated = [text_of(item, "FrameOfReferenceUID") for item in dataset.get("ReferencedFrameOfReferenceSequence") or ()]
     stated.append(text_of(dataset, "FrameOfReferenceUID"))
-    stated += [text_of(item, "ReferencedFrameOfReferenceUID") for item in dataset.get("StructureSetROISequence") or ()]
-    return tuple(dict.fromkeys(uid for uid in stated if uid))
+    own = [text_of(item, "ReferencedFrameOfReferenceUID") for item in regions]
+    every = list(dict.fromkeys(uid for uid in (*stated, *own) if uid))
+    return max(every, key=own.count, default="")
 
 
 def _referenced_series(dataset: Dataset) -> tuple[str, ...]:

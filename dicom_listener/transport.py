@@ -11,7 +11,6 @@ import contextlib
 import logging
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -19,6 +18,8 @@ from typing import Any, cast
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import A_P_ABORT
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from dicom_listener.connections import (
@@ -29,10 +30,11 @@ from dicom_listener.connections import (
     RefusedCertificateError,
     RefusedConnectionError,
     WaitingRoom,
+    abort,
     read_exactly,
     read_request,
     reject,
-    secured,
+    shake_hands,
     shut,
 )
 from dicom_listener.messages import BoundedMessages, DataBudget
@@ -47,8 +49,8 @@ _LARGEST_PDU_BYTES = 1 << 24
 _BUSY_POLL_S = 1e-4
 """Of pynetdicom's polling loop, 1e-3 by default: with TCP_QUICKACK, 423 instances/s instead of 22 (measured)."""
 _IDLE_POLL_S = 5e-3
-"""Of an association that has said nothing for a second: eight that poll busily would take the whole processor."""
-_IDLE_AFTER_S = 1.0
+"""Of an association that has said nothing for a while: eight that poll busily would take the whole processor."""
+_IDLE_AFTER_S = 0.3
 
 
 class BoundedSocket(AssociationSocket):
@@ -95,17 +97,18 @@ class BoundedSocket(AssociationSocket):
 
     def _shutdown_socket(self) -> None:
         # The stock method does not close a socket whose peer has gone already.
-        connection = cast("socket.socket | None", self.socket)
-        if connection is not None:
-            shut(connection)
+        if self.socket is not None:
+            shut(self.socket)
             with contextlib.suppress(OSError):
-                connection.close()
+                self.socket.close()
 
 
 class BoundedRequestHandler(RequestHandler):
     """Begins the association of an admitted request, with a bounded socket and bounded messages."""
 
-    def __init__(self, connection: socket.socket, address: Any, server: BoundedServer, asked: AssociationRequest) -> None:  # noqa: ANN401
+    def __init__(
+        self, connection: socket.socket, address: tuple[str, int], server: BoundedServer, asked: AssociationRequest
+    ) -> None:
         self._asked = asked
         super().__init__(connection, address, server)
 
@@ -116,19 +119,39 @@ class BoundedRequestHandler(RequestHandler):
         association.dul.event_queue.get_nowait()
         association.dimse = BoundedMessages(association, server.budget, server.largest_dataset_bytes)
         association.dul.socket = BoundedSocket(association, cast(socket.socket, self.request), self._asked)
-        association.dul._target = _contained(association.dul._target, association)
-        association._target = _contained(association._target, association, lambda: self._over(association))
+        # A thread's target has no public name.
+        for thread, after in ((association.dul, _provider_over), (association, self._over)):
+            vars(thread)["_target"] = _contained(vars(thread)["_target"], association, after)
         return association
 
     def _over(self, association: Association) -> None:
+        association._kill = True
         association.dul.kill_dul()
-        association.dul.socket._shutdown_socket()
-        association.dimse.release()
-        cast(BoundedServer, self.server).left(association, self._asked)
+        socket_of(association)._shutdown_socket()
+        messages_of(association).release()
+        cast(BoundedServer, self.server).left(self._asked)
+
+
+def _check_decodable(asked: AssociationRequest, connection: socket.socket) -> None:
+    # Here, where it costs a peer its own connection only, and no association a place.
+    try:
+        pdu = A_ASSOCIATE_RQ()
+        pdu.decode(asked.pdu)
+        pdu.to_primitive()
+    except Exception as error:
+        abort(connection)
+        raise RefusedConnectionError("The association request cannot be decoded.") from error
+
+
+def _provider_over(association: Association) -> None:
+    """Wake the association's thread, which may be waiting for its protocol thread that has just ended."""
+    if not association.is_released:
+        association.is_aborted = True
+    association.dul.to_user_queue.put(A_P_ABORT())
 
 
 def _contained(
-    target: Callable[[], None], association: Association, after: Callable[[], None] = lambda: None
+    target: Callable[[], None], association: Association, after: Callable[[Association], None]
 ) -> Callable[[], None]:
     """Return `target` such that what a peer's bytes raise in it ends this association with a line, and no traceback."""
 
@@ -139,11 +162,34 @@ def _contained(
             _LOG.warning("An association is ended: the protocol was violated (%s).", type(error).__name__)
             association._kill = association.is_aborted = True
             association.is_established = False
-            association.dul.socket._shutdown_socket()
+            socket_of(association)._shutdown_socket()
         finally:
-            after()
+            after(association)
 
     return run
+
+
+def socket_of(association: Association) -> BoundedSocket:
+    """Return the socket of an association of this node, with what its peer asked for."""
+    return cast(BoundedSocket, association.dul.socket)
+
+
+def messages_of(association: Association) -> BoundedMessages:
+    """Return the assembler of messages of an association of this node."""
+    return cast(BoundedMessages, association.dimse)
+
+
+def has_answered(association: Association) -> bool:
+    """Return whether all that the peer has asked is answered, down to the socket."""
+    idle = messages_of(association).idle and association.dul.to_provider_queue.empty()
+    return idle or not association.is_alive()
+
+
+def drop(association: Association) -> None:
+    """Shut the connection of an association; its threads end by themselves."""
+    connection = socket_of(association).socket
+    if connection is not None:
+        shut(connection)
 
 
 class BoundedServer(ThreadedAssociationServer):
@@ -181,7 +227,7 @@ class BoundedServer(ThreadedAssociationServer):
         handlers: list[EventHandlerType],
         *,
         admit: Callable[[AssociationRequest], Rejection | None],
-        left: Callable[[Association, AssociationRequest], None],
+        left: Callable[[AssociationRequest], None],
         refused: Callable[[str, str, bool], None],
         tls: ssl.SSLContext | None,
         largest_dataset_bytes: int,
@@ -198,23 +244,46 @@ class BoundedServer(ThreadedAssociationServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Hear one connection out, and begin its association if it is admitted."""
-        connection: socket.socket = request
         try:
-            connection = self._heard(connection, client_address)
+            self._hear(request, client_address)
         except RefusedConnectionError as error:
             self._refused(str(client_address[0]), str(error), isinstance(error, RefusedCertificateError))
         except Exception as error:  # noqa: BLE001 - one line, whatever it was
             _LOG.warning("A connection is closed: %s.", type(error).__name__)
 
-    def _heard(self, connection: socket.socket, client_address: Any) -> socket.socket:  # noqa: ANN401
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Say in one line that a connection could not be served; the stock method prints a traceback."""
+        _LOG.error("A connection could not be given a thread and is closed.")
+
+    def shutdown(self) -> None:
+        """Take no more connections and drop those that wait; associations go on."""
+        super().shutdown()
+        self._waiting.close()
+
+    def _hear(self, connection: socket.socket, client_address: Any) -> None:  # noqa: ANN401
         address = str(client_address[0])
-        deadline_s = time.monotonic() + min(ASSOCIATE_TIMEOUT_S, self.ae.network_timeout)
+        deadline_s = time.monotonic() + (self.ae.acse_timeout or ASSOCIATE_TIMEOUT_S)
         handed_over = False
         try:
+            if self._tls is not None:
+                # Nothing is read here: the accepting thread and this one stay free of the peer until it has a place.
+                connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             with self._waiting.place(connection, address):
-                plain = connection
-            # The place is held by the plain socket's descriptor; see below.
+                if isinstance(connection, ssl.SSLSocket):
+                    shake_hands(connection, deadline_s)
+                asked = read_request(connection, address, deadline_s)
+            _check_decodable(asked, connection)
+            rejection = self._admit(asked)
+            if rejection is not None:
+                reject(connection, result=rejection.result, source=rejection.source, reason=rejection.reason)
+                return
+            try:
+                BoundedRequestHandler(connection, client_address, self, asked)
+            except BaseException:
+                self.left(asked)
+                raise
+            handed_over = True
         finally:
             if not handed_over:
-                connection.close()
-        return plain
+                with contextlib.suppress(OSError):
+                    connection.close()

@@ -82,7 +82,7 @@ def occupancy(
     if min(subsamples) < 1:
         raise ValueError(f"subsamples is {subsamples}; expected three positive numbers.")
     steps = grid.affine_lps_mm[:3, :3]
-    pile = _pile([_polygon(contour, number) for number, contour in enumerate(contours, 1)], steps)
+    pile = _pile(_distinct([_polygon(contour, number) for number, contour in enumerate(contours, 1)]), steps)
     filled = np.zeros(grid.shape, dtype=np.float32)
     low, high = _box(pile, grid)
     if (low >= high).any():
@@ -112,6 +112,19 @@ def _polygon(contour: FloatArray, number: int) -> FloatArray:
     if not np.isfinite(points).all():
         raise ValueError(f"Contour {number} has a coordinate that is not a finite number.")
     return points
+
+
+def _distinct(polygons: list[FloatArray]) -> list[FloatArray]:
+    """Return each polygon once: of one that was written twice the even-odd rule would leave nothing.
+
+    Two are the same if they have the same points to a hundredth of a millimetre, wherever each begins and whichever
+    way round it runs.
+    """
+    found: dict[bytes, FloatArray] = {}
+    for points in polygons:
+        rounded = np.rint(points * 100.0) + 0.0
+        found.setdefault(np.unique(rounded, axis=0).tobytes(), points)
+    return list(found.values())
 
 
 def _area_vector(points: FloatArray) -> FloatArray:

@@ -10,7 +10,34 @@ from benchmarks.fuzz.tree import EXPLICIT, IMPLICIT, LONG_LENGTH, PIXEL_DATA, UN
 
 Mutation = Callable[[File, Random], None]
 
-_VRS = [*sorted(LONG_LENGTH), *"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(), "??", "\0\0"]
+_VRS = [
+    *sorted(LONG_LENGTH),
+    *[
+        "AE",
+        "AS",
+        "AT",
+        "CS",
+        "DA",
+        "DS",
+        "DT",
+        "FD",
+        "FL",
+        "IS",
+        "LO",
+        "LT",
+        "PN",
+        "SH",
+        "SL",
+        "SS",
+        "ST",
+        "TM",
+        "UI",
+        "UL",
+        "US",
+    ],
+    "??",
+    "\0\0",
+]
 _SYNTAXES = [
     IMPLICIT,
     EXPLICIT,
@@ -72,7 +99,7 @@ _SOP_CLASSES = [
     b"1.2.840.10008.5.1.4.1.1.66.7",
 ]
 _SIZES = {0x00280010: "US", 0x00280011: "US", 0x00280100: "US", 0x00280101: "US", 0x00280102: "US", 0x00280103: "US"}
-_TEXT_VRS = frozenset("AE AS CS LO LT PN SH ST UC UI UR UT".split())
+_TEXT_VRS = frozenset(["AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UI", "UR", "UT"])
 
 
 def mutated(data: bytes, chance: Random, *, others: tuple[bytes, ...] = ()) -> bytes:
@@ -89,7 +116,9 @@ def mutated(data: bytes, chance: Random, *, others: tuple[bytes, ...] = ()) -> b
     foreign = [parse(other) for other in others[:1]]
     for _ in range(chance.randint(1, 4)):
         if foreign and chance.random() < 0.1:
-            chance.choice(file.all_lists()).append(chance.choice(chance.choice(foreign[0].all_lists()) or file.elements))
+            chance.choice(file.all_lists()).append(
+                chance.choice(chance.choice(foreign[0].all_lists()) or file.elements)
+            )
         else:
             chance.choice(_MUTATIONS)(file, chance)
     encoded = file.encoded()
@@ -162,7 +191,7 @@ def _swap(file: File, chance: Random) -> None:
 def _nest(file: File, chance: Random) -> None:
     elements, at = _one(file, chance)
     inner = elements[at]
-    for _ in range(chance.choice([1, 1, 2, 60, 300])):
+    for _ in range(chance.choice([1, 1, 2, 49, 60, 120])):
         undefined = chance.random() < 0.5
         inner = Element(
             tag=inner.tag,
@@ -211,7 +240,9 @@ def _replace(element: Element, chance: Random) -> None:
     elif element.vr in _TEXT_VRS:
         element.value = chance.choice(_TEXTS + _NUMBERS)
     else:
-        element.value = chance.choice([b"", element.value[:-1], element.value * 2, chance.randbytes(len(element.value))])
+        element.value = chance.choice(
+            [b"", element.value[:-1], element.value * 2, chance.randbytes(len(element.value))]
+        )
 
 
 def _change_numbers(file: File, chance: Random) -> None:

@@ -95,9 +95,7 @@ def parse(data: bytes) -> File:
     syntax = next(e.value for e in meta if e.tag == 0x00020010).rstrip(b"\0").decode()
     explicit = syntax != IMPLICIT
     elements, _ = _parsed_elements(data, position, len(data), explicit)
-    return File(
-        meta=[e for e in meta if e.tag & 0xFFFF], elements=elements, preamble=data[:128], explicit=explicit
-    )
+    return File(meta=[e for e in meta if e.tag & 0xFFFF], elements=elements, preamble=data[:128], explicit=explicit)
 
 
 def _items_of(elements: list[Element]) -> Iterator[list[Element]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from benchmarks.soak.raw_pdu import MR_IMAGE, RLE_CONTEXT, STORE_CONTEXT
+from benchmarks.soak.raw_pdu import EXPLICIT, MR_IMAGE, RLE_CONTEXT, STORE_CONTEXT
 
 ROOT = "1.2.826.0.1.3680043.10.7"
 _SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
@@ -73,8 +73,6 @@ class Hostile:
     answer: int
     uid: str
     context: int = STORE_CONTEXT
-    more: dict[str, bytes] = field(default_factory=dict)
-    """Elements of the command."""
     before: bytes | None = None
     """Sent before it under the same UID, and stored: what comes then has to be compared with it."""
 
@@ -131,7 +129,7 @@ def hostile_instances(root: str) -> list[Hostile]:
     whole = image(next_uid())
     for cut, name in ((1, "one byte"), (130, "the pixel data"), (len(whole) - 3, "almost everything")):
         add(f"truncated by {name}", UNREADABLE, image(next_uid())[:-cut])
-    add("no data set at all", UNREADABLE, b"")
+    add("a data set of no bytes", MISMATCH, b"")
     add("noise", UNREADABLE, bytes((7 * n * n + 13) & 0xFF for n in range(4096)))
     add("an element of 4 GiB", UNREADABLE, e00091002=element(0x00091002, "UN", b"x", declared=0xFFFFFFF0))
     add("pixel data that never end", UNREADABLE, e7FE00010=element(0x7FE00010, "OB", bytes(64), declared=_UNDEFINED))
@@ -143,7 +141,6 @@ def hostile_instances(root: str) -> list[Hostile]:
         ("/etc/passwd", "an absolute path as UID"),
         ("1.2.840\0.1", "NUL within a UID"),
         ("1." * 32 + "1", "a UID of 65 characters"),
-        ("", "an empty UID"),
         ("1..2", "a UID with an empty component"),
         ("1.2.3\n.4", "a line break in a UID"),
         ("%00%2e%2e%2f", "an escaped path as UID"),
@@ -171,3 +168,8 @@ def zeros_header(uid: str, pixel_bytes: int) -> bytes:
     """The data set of an image of `pixel_bytes` up to where its pixels begin; zeros are to follow."""
     return image(uid, e7FE00010=element(0x7FE00010, "OW", b"", declared=pixel_bytes))
 
+
+def part10(uid: str, data: bytes, *, preamble: bytes = bytes(128)) -> bytes:
+    """The data set as a file (PS3.10, section 7.1)."""
+    meta = text(0x00020002, "UI", MR_IMAGE) + text(0x00020003, "UI", uid) + text(0x00020010, "UI", EXPLICIT)
+    return preamble + b"DICM" + element(0x00020000, "UL", struct.pack("<L", len(meta))) + meta + data

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from config.settings import SiteSettings
+from dicom_listener.association_log import configure_log
 from dicom_listener.listener import Listener
 from dicom_listener.locks import FileLock
 from dicom_listener.record import Record, quarantine_path
@@ -124,6 +125,7 @@ def main() -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
+    configure_log()
     path = Path(sys.argv[1])
     with FileLock.acquire(path, "listener"):
         listener = listener_on(path, json.loads(sys.argv[2]))

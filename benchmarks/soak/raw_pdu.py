@@ -155,16 +155,16 @@ class Peer:
         self.send(pdu(P_DATA, pdv(ECHO_CONTEXT, COMMAND | LAST, command(C_ECHO_RQ, message=next(self._messages)))))
         return self.status()[0]
 
-    def store(self, uid: str, data: bytes, *, context: int = STORE_CONTEXT, more: dict[str, bytes] | None = None) -> int:
+    def store(
+        self, uid: str, data: bytes, *, context: int = STORE_CONTEXT, more: dict[str, bytes] | None = None
+    ) -> int:
         """C-STORE of an MR image; return the status."""
-        self.send_store(uid, data, context=context, more=more)
+        self.send_store(uid, data, context=context)
         return self.status()[0]
 
-    def send_store(
-        self, uid: str, data: bytes, *, context: int = STORE_CONTEXT, more: dict[str, bytes] | None = None
-    ) -> None:
+    def send_store(self, uid: str, data: bytes, *, context: int = STORE_CONTEXT) -> None:
         """Send a C-STORE request and its data set, without waiting."""
-        asked = command(C_STORE_RQ, message=next(self._messages) & 0xFFFF, data_set=DATA_SET, uid=uid, **(more or {}))
+        asked = command(C_STORE_RQ, message=next(self._messages) & 0xFFFF, data_set=DATA_SET, uid=uid)
         self.send(pdu(P_DATA, pdv(context, COMMAND | LAST, asked)) + b"".join(fragments(context, data)))
 
     def status(self) -> tuple[int, str]:
@@ -192,10 +192,13 @@ class Peer:
         self.socket.close()
 
     def until_ended(self) -> list[int]:
-        """Read until the listener ends the connection; return the kinds of PDU that came before."""
-        kinds = []
+        """Read until the listener ends the connection or aborts; return the kinds of PDU that came.
+
+        After an A-ABORT it is the peer who closes (PS3.8, 9.2.2, state 13); the listener does after a while.
+        """
+        kinds: list[int] = []
         with contextlib.suppress(PeerGoneError):
-            while True:
+            while ABORT not in kinds:
                 kinds.append(self.receive()[0])
         return kinds
 

@@ -22,6 +22,7 @@ from console.outputs.results import alarm_document, fraction_document
 from console.session import Session, replayed
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, open_record, say, stop_on_signals
 from console.snapshot import Snapshot
+from dicom_listener.decoding import DecodingProcess
 from quantify.findings import FractionStatus
 
 
@@ -40,6 +41,8 @@ def watch(
     def over() -> bool:
         return stop() or (deadline is not None and time.monotonic() > deadline)
 
+    decoding = DecodingProcess()
+    decoding.warm()
     while not file.exists() and not over():
         time.sleep(0.02)
     latest = Snapshot()
@@ -48,9 +51,9 @@ def watch(
         nonlocal latest
         latest = snapshot
 
-    engine = Engine()
     if file.exists():
-        with open_record(file) as record:
+        with open_record(file) as record, decoding:
+            engine = Engine(decode=decoding.decode)
             session = Session(
                 record=record,
                 engine=engine,
@@ -139,10 +142,12 @@ def _quantify_file(file: Path, out: Path, overrides: dict[str, object]) -> int:
 
 def quantified(file: Path, overrides: dict[str, object]) -> Snapshot:
     """The treatment of a file, computed to its end, with progress on a terminal."""
-    with open_record(file) as record, progress_bar() as progress:
+    with open_record(file) as record, progress_bar() as progress, DecodingProcess() as decoding:
         task = progress.add_task("reading", total=record.head().seq)
         engine = Engine(
-            overrides=overrides, announce=lambda words: progress.update(task, description=words or "computing")
+            overrides=overrides,
+            announce=lambda words: progress.update(task, description=words or "computing"),
+            decode=decoding.decode,
         )
         for event in replayed(record, engine):
             progress.update(task, completed=event.seq)

@@ -14,6 +14,7 @@ from console.cli.app import OptionalPlan, Site, app, checked_plan, prepared, pro
 from console.processes import ProcessError, listener_process
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, open_record, say
 from console.verify import verify_shown
+from dicom_listener.decoding import DecodingProcess
 from dicom_listener.locks import FileLock, LockHeldError
 
 
@@ -30,10 +31,12 @@ def replay(
 
         with open_record(file) as record:
             return run_replay(record, speed=speed)
-    with open_record(file) as record, progress_bar() as progress:
+    with open_record(file) as record, progress_bar() as progress, DecodingProcess() as decoding:
         head = record.verify()
         task = progress.add_task("recomputing", total=head.seq)
-        comparisons = verify_shown(record, progress=lambda event: progress.update(task, completed=event.seq))
+        comparisons = verify_shown(
+            record, progress=lambda event: progress.update(task, completed=event.seq), decode=decoding.decode
+        )
     for comparison in comparisons:
         say(f"{comparison.label} (event {comparison.seq}): {comparison.verdict}. {comparison.detail}".rstrip())
     say(f"The file is sound: {head.seq} events, head {head.hash}.")
@@ -57,8 +60,8 @@ def console(
     if not file.exists() and plan is None:
         raise CommandError(f"{file} does not exist; give --plan to start a treatment.", status=EXIT_USAGE)
     _need_display()
+    settings = load_settings(site)
     if plan is not None:
-        settings = load_settings(site)
         treatment_plan = checked_plan(plan, settings)  # faults are told here, not by a child that dies
         if file.exists():
             prepared(file, treatment_plan, settings).close()  # also where a listener runs already: it reads no plan
@@ -68,7 +71,7 @@ def console(
             listener_process(file, plan=plan, site=site, port=port),
             open_record(file, read_only=False) as record,
         ):
-            return run_live(record)
+            return run_live(record, minimum_free_mb=settings.site.minimum_free_disk_mb)
     except (LockHeldError, ProcessError) as error:
         raise CommandError(str(error)) from error
 

@@ -21,6 +21,7 @@ from console.engine import Engine, Update
 from console.machine import machine_alarms, machine_status
 from console.session import Session
 from console.snapshot import Mode, Snapshot
+from dicom_listener.decoding import DecodingProcess
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record
 
@@ -91,6 +92,8 @@ class LiveDashboard:
         Open for writing: what is shown, alarmed and acknowledged is recorded.
     mode
         What the header says.
+    minimum_free_mb
+        Below this free space (MB) the disk alarm is raised: the listener refuses images then.
     on_update, on_snapshot
         Called in the engine's thread and in the GUI thread respectively.
     clock
@@ -102,11 +105,13 @@ class LiveDashboard:
         record: Record,
         *,
         mode: Mode,
+        minimum_free_mb: float,
         on_update: Callable[[Update], None] | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
         clock: Callable[[], datetime] = system_clock,
     ) -> None:
         self._record = record
+        self._minimum_free_mb = minimum_free_mb
         self._bridge = SnapshotBridge()
         self._on_snapshot = on_snapshot or (lambda _: None)
         self.engine = EngineThread(self._follow, self._bridge)
@@ -126,16 +131,19 @@ class LiveDashboard:
         self.dashboard.stop()
 
     def _follow(self, thread: EngineThread) -> None:
-        session = Session(
-            record=self._record,
-            engine=Engine(announce=thread.announce),
-            clock=system_clock,
-            on_update=self._on_update,
-            on_snapshot=thread.publish,
-            operator=True,
-            machine=lambda: machine_alarms(self._record.path, system_clock()),
-        )
-        session.run(thread.stopping)
+        with DecodingProcess() as decoding:
+            session = Session(
+                record=self._record,
+                engine=Engine(announce=thread.announce, decode=decoding.decode),
+                clock=system_clock,
+                on_update=self._on_update,
+                on_snapshot=thread.publish,
+                operator=True,
+                machine=lambda: machine_alarms(
+                    self._record.path, system_clock(), minimum_free_mb=self._minimum_free_mb
+                ),
+            )
+            session.run(thread.stopping)
 
     def _receive(self, snapshot: Snapshot) -> None:
         self.dashboard.receive(snapshot)
@@ -162,10 +170,10 @@ def snapshot_path(record: Path, moment: datetime) -> Path:
     return record.with_name(f"{record.stem}-{moment:%Y%m%dT%H%M%S%f}Z.png")
 
 
-def run_live(record: Record) -> int:
+def run_live(record: Record, *, minimum_free_mb: float) -> int:
     """Show the live dashboard until its window is closed; returns the exit status."""
     application = create_application(sys.argv)
-    live = LiveDashboard(record, mode=Mode.LIVE)
+    live = LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=minimum_free_mb)
     live.dashboard.window.closed.connect(application.quit)
     live.start()
     with quit_on_signals(application):
@@ -200,7 +208,7 @@ def run_replay(record: Record, *, speed: float) -> int:
     application = create_application(sys.argv)
     bridge = SnapshotBridge()
     moment = [system_clock()]
-    engine = EngineThread(lambda thread: _replay(record, speed, thread, moment), bridge)
+    engine = EngineThread(lambda thread: _replayed(record, speed, thread, moment), bridge)
     dashboard = Dashboard(
         mode=Mode.REPLAY,
         clock=lambda: moment[0],
@@ -219,11 +227,15 @@ def run_replay(record: Record, *, speed: float) -> int:
     return status
 
 
-def _replay(record: Record, speed: float, thread: EngineThread, moment: list[datetime]) -> None:
+def _replayed(record: Record, speed: float, thread: EngineThread, moment: list[datetime]) -> None:
+    with DecodingProcess() as decoding:
+        engine = Engine(announce=thread.announce, decode=decoding.decode)
+        session = Session(record=record, engine=engine, clock=lambda: moment[0], on_snapshot=thread.publish)
+        _replay(session, record, speed, thread, moment)
+
+
+def _replay(session: Session, record: Record, speed: float, thread: EngineThread, moment: list[datetime]) -> None:
     """Feed the file's events with their own pauses; what comes within a moment is taken together."""
-    session = Session(
-        record=record, engine=Engine(announce=thread.announce), clock=lambda: moment[0], on_snapshot=thread.publish
-    )
     after, together = 0, list[Event]()
     while (batch := record.events(after)) and not thread.stopping():
         for event in batch:

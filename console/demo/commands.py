@@ -17,7 +17,7 @@ from console.demo.phantom_acquisition import SMALL, AcquisitionOptions
 from console.demo.phantom_dicom import PhantomError, PhantomOptions, Progress, write_phantom
 from console.demo.phantom_headers import Flavour
 from console.demo.scanner import ScannerError, send_folder
-from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, say
+from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, address, say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -133,21 +133,6 @@ def send(
         say(f"{refusal.path} was refused: {status} {refusal.comment}".rstrip() + ".")
     say(f"{report.sent} instances sent, {len(report.refused)} refused.")
     return EXIT_PARTLY if report.refused else EXIT_DONE
-
-
-def address(text: str) -> tuple[str, int]:
-    """Split HOST:PORT (an IPv6 host in brackets).
-
-    Raises
-    ------
-    CommandError
-        If there is no host or no port from 1 to 65535.
-    """
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise CommandError(f'"{text}" is no address; expected HOST:PORT, such as 127.0.0.1:11112.', status=EXIT_USAGE)
-    return host, int(port)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, QTimer
 
+from config.settings import load_settings
 from console.dashboard.app import create_application, render_png
 from console.dashboard.run import LiveDashboard, quit_on_signals, system_clock
 from console.demo.phantom_acquisition import AcquisitionOptions
@@ -259,7 +260,8 @@ def _watch(
     application = create_application(sys.argv[:1])
     steps = steps_of(phantom)
     clock = PhantomClock(steps[0].at)
-    live = LiveDashboard(record, mode=Mode.DEMO, clock=clock.now)
+    minimum_free_mb = load_settings().site.minimum_free_disk_mb
+    live = LiveDashboard(record, mode=Mode.DEMO, minimum_free_mb=minimum_free_mb, clock=clock.now)
     conductor = Conductor(live, record, steps, port, out, speed=speed, clock=clock)
     closed: list[bool] = []
 

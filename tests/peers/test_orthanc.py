@@ -1,0 +1,159 @@
+"""Orthanc as a hospital's archive: it pushes a study, whole, again, beside another sender, and compressed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from console.demo.phantom_dicom import PhantomTreatment
+from console.demo.scanner import SendReport, send_folder
+from dicom_listener.events import Kind
+from dicom_listener.instance_header import read_header
+
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("orthanc")]
+
+PATIENCE_S = 60.0
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+
+
+class Orthanc:
+    """Its REST interface."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        # No proxy of the environment between this machine and itself.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> Any:
+        asked = urllib.request.Request(f"{self.url}{path}", data=body, method=method)
+        with self._opener.open(asked, timeout=PATIENCE_S) as answer:
+            return json.loads(answer.read())
+
+    def until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.request("GET", "/system")
+            except (urllib.error.URLError, ConnectionError):
+                assert process.poll() is None, "Orthanc has ended"
+                assert time.monotonic() < deadline, "Orthanc does not answer"
+                time.sleep(0.05)
+            else:
+                return
+
+    def names(self, modality: str, port: int, **more: Any) -> None:
+        """Tell it of a node to send to."""
+        told = {"AET": "HOLMIA", "Host": "127.0.0.1", "Port": port, **more}
+        self.request_without_answer("PUT", f"/modalities/{modality}", json.dumps(told).encode())
+
+    def request_without_answer(self, method: str, path: str, body: bytes) -> None:
+        asked = urllib.request.Request(f"{self.url}{path}", data=body, method=method)
+        with self._opener.open(asked, timeout=PATIENCE_S):
+            pass
+
+    def push(self, modality: str, **how: Any) -> dict[str, Any]:
+        """Send every study; it has to succeed."""
+        asked = {"Resources": self.request("GET", "/studies"), "Synchronous": True, "Timeout": 30, **how}
+        answer: dict[str, Any] = self.request("POST", f"/modalities/{modality}/store", json.dumps(asked).encode())
+        return answer
+
+
+@pytest.fixture(scope="module")
+def orthanc(
+    program: Callable[[str], str],
+    free_port: Callable[[], int],
+    files: dict[str, bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Orthanc]:
+    """An Orthanc that holds the phantom's study."""
+    binary, folder, port = program("Orthanc"), tmp_path_factory.mktemp("orthanc"), free_port()
+    configuration = {
+        "Name": "peer",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "HttpPort": port,
+        "DicomPort": free_port(),
+        "DicomAet": "ORTHANC",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "HttpDescribeErrors": True,
+        "Plugins": [],
+        "DicomModalitiesInDatabase": True,
+        "ConcurrentJobs": 2,
+        "JobsHistorySize": 10,
+        "DicomScuTimeout": 30,
+    }
+    (folder / "orthanc.json").write_text(json.dumps(configuration))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([binary, str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder)
+    try:
+        made = Orthanc(port)
+        made.until_ready(process)
+        for data in files.values():
+            assert made.request("POST", "/instances", data)["Status"] == "Success"
+        yield made
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=20)
+
+
+def test_orthanc_pushes_a_study_and_every_instance_is_stored(orthanc, started, files) -> None:
+    node = started()
+    orthanc.names("holmia", node.port)
+    assert orthanc.request("POST", "/modalities/holmia/echo", b"{}") == {}
+    assert orthanc.push("holmia")["FailedInstancesCount"] == 0
+    node.holds_exactly(files)
+    # again: it is acknowledged, and nothing is new
+    assert orthanc.push("holmia")["FailedInstancesCount"] == 0
+    node.wait_for(Kind.ASSOCIATION_CLOSED, 3)
+    node.holds_exactly(files)
+
+
+def test_orthanc_pushes_while_a_scanner_sends(orthanc, started, files, phantom: PhantomTreatment) -> None:
+    node = started()
+    orthanc.names("holmia", node.port)
+    reports: list[SendReport] = []
+    scanner = threading.Thread(
+        target=lambda: reports.append(send_folder(phantom.folder, "127.0.0.1", node.port, pace_s=0.02, associations=2))
+    )
+    scanner.start()
+    node.wait_for(Kind.INSTANCE_STORED)
+    assert orthanc.push("holmia")["FailedInstancesCount"] == 0
+    scanner.join(PATIENCE_S)
+    assert [(report.sent, report.refused) for report in reports] == [(len(files), ())]
+    node.holds_exactly(files)
+
+
+def test_orthanc_compresses_without_loss_and_it_is_the_same_study(orthanc, started, files) -> None:
+    node = started(compressed_transfer_syntaxes=True)
+    orthanc.names("compressed", node.port)
+    assert orthanc.push("compressed", Transcode=JPEG_LOSSLESS)["FailedInstancesCount"] == 0
+    syntaxes = {read_header(data).transfer_syntax_uid for data in node.objects().values()}
+    assert JPEG_LOSSLESS in syntaxes
+    node.holds_exactly(files)
+    # uncompressed, from the same archive: nothing new
+    assert orthanc.push("compressed")["FailedInstancesCount"] == 0
+    node.holds_exactly(files)
+
+
+def test_orthanc_is_told_when_its_title_is_not_on_the_list(orthanc, started) -> None:
+    node = started(calling_ae_titles=("SCANNER",))
+    orthanc.names("closed", node.port)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        orthanc.push("closed")
+    with refused.value as answer:
+        assert answer.code == 500
+    assert "calling AE title" in node.wait_for(Kind.ASSOCIATION_REFUSED)[0].payload["why"]
+    assert node.objects() == {}
