@@ -1,17 +1,25 @@
-"""The command ``holmia``: joins the commands of `console.cli` and `console.demo`."""
+"""The command ``holmia``. Light on purpose: a signal counts from here on, and the modules take a second to load."""
 
 from __future__ import annotations
 
-from console.cli import app
-from console.demo.commands import app as demo_app
-from console.shell import run_app
-
-app.registered_commands += demo_app.registered_commands
+import contextlib
+import signal
+import sys
+from types import FrameType
 
 
 def main() -> None:
     """Run the command line; exit status 0 done, 1 in part or not at all, 2 usage, plan or file."""
+    with contextlib.suppress(ValueError):  # not in the main thread: then signals are another's
+        signal.signal(signal.SIGTERM, _stopped_before_anything_was_done)
+    from console.commands import app
+    from console.shell import run_app
+
     run_app(app)
+
+
+def _stopped_before_anything_was_done(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from config.plan import TreatmentPlan
 from config.settings import AlarmSettings
@@ -30,6 +31,7 @@ def find_alarms(
     clock: ClockBound | None = None,
     clock_offset_s: float | None = None,
     quarantined: Sequence[Event],
+    storage_failed: Sequence[Event] = (),
     structure_faults: Sequence[str],
     fault: str = "",
     since: datetime,
@@ -42,6 +44,7 @@ def find_alarms(
     """
     found: list[Alarm] = []
     found += [_quarantine(event) for event in quarantined]
+    found += [_storage_failed(event, ZoneInfo(plan.time_zone)) for event in storage_failed]
     at_fault = _fractions_without_a_usable_series(series, bindings)
     found += [alarm for result in results for alarm in _of_result(result, plan, settings, since, at_fault)]
     found += _of_series(series, bindings, overdue)
@@ -89,6 +92,19 @@ def _quarantine(event: Event) -> Alarm:
     )
     # One alarm a sender and cause: a hundred misdirected images are one finding.
     return _alarm(Priority.HIGH, kind, text, event.utc, detail=str(event.payload.get("association", "")))
+
+
+def _storage_failed(event: Event, zone: ZoneInfo) -> Alarm:
+    first, last = (
+        datetime.fromisoformat(str(event.payload[key])).astimezone(zone) for key in ("first_utc", "last_utc")
+    )
+    count = int(event.payload.get("instances", 0))
+    text = (
+        f"{count} image{'' if count == 1 else 's'} could not be stored from {first:%H:%M:%S} to {last:%H:%M:%S} "
+        f"({event.payload.get('comment', '')}) and {'was' if count == 1 else 'were'} refused; have the scanner send "
+        f"{'it' if count == 1 else 'them'} again."
+    )
+    return _alarm(Priority.HIGH, "storage_failed", text, event.utc, detail=first.isoformat())
 
 
 def _of_result(

@@ -37,7 +37,8 @@ class ReferenceFit:
 class Basis:
     """What fractions are held against, and what it was made of.
 
-    ``structures`` are in the reference's frame of reference, in order of arrival; ``repeat`` is None without a repeated reference.
+    ``structures`` are in the reference's frame of reference, in order of arrival; ``repeat`` is None without a
+    repeated reference.
     """
 
     identity: Identity

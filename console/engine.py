@@ -22,6 +22,7 @@ from dicom_listener.assembly import Assembly
 from dicom_listener.decode import decode
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import DecodedInstance, PatientIdentity, SeriesState, SeriesStatus, StructureSet
+from dicom_listener.label_map import given_label_map
 from quantify.findings import Alarm, FractionResult, Priority
 from quantify.model import EchoSeries
 
@@ -109,6 +110,8 @@ class Engine:
         self._recent = [*self._recent[-_EVENTS_KEPT:], event]
         if event.kind == Kind.INSTANCE_STORED and data is not None:
             self._take_instance(event, data)
+        elif event.kind == Kind.LABEL_MAP_GIVEN and data is not None:
+            self._structure_sets.append(given_label_map(event.payload, data))
         elif event.kind == Kind.ASSOCIATION_CLOSED:
             self._arrivals.said(event)
             self._assembly.association_closed(str(event.payload.get("association", "")))
@@ -248,6 +251,7 @@ class Engine:
             clock=self._arrivals.clock,
             clock_offset_s=self._treatment.clock_offset_s,
             quarantined=self._treatment.quarantined,
+            storage_failed=self._treatment.storage_failed,
             structure_faults=self._outcome.volumes.faults if self._structure_sets else (),
             fault=self._outcome.fault,
             since=reference.acquired_at if reference is not None else self._created_at,

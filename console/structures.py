@@ -116,7 +116,8 @@ class _Search:
     def volume(self, name: str, role: Role) -> Volume | None:
         """The structure of that name on the grid; None, with a fault, where no object has a usable one."""
         told: list[str] = []
-        foreign, volume, tried = False, None, False
+        volume: Volume | None = None
+        tried = False
         for number in reversed(range(len(self._sets))):
             of_name, unusable = _of_name(self._sets[number], name)
             if not of_name and unusable is None:
@@ -127,7 +128,6 @@ class _Search:
             tried = True
             if self._is_foreign(self._sets[number]):
                 self._foreign.setdefault(number, []).append(name)
-                foreign = True
             elif unusable is not None:
                 told.append(f"Structure {name!r} of {self._titles[number]} cannot be used: {unusable}")
             elif len(of_name) > 1:
@@ -144,8 +144,8 @@ class _Search:
                     self._used[name] = number
         if not tried:
             self.faults.append(self._missing(name))
-        elif volume is not None and (told or foreign):
-            told.append(f"{name} of {self._titles[self._used[name]]} is used.")
+        elif volume is not None and told:
+            told[-1] += f" {name} of {self._titles[self._used[name]]} is used."
         self.faults += told
         if volume is not None and volume.fraction_outside_grid > _OUTSIDE_WARNING:
             self.faults.append(
@@ -168,8 +168,8 @@ class _Search:
     def foreign_faults(self) -> list[str]:
         """What lies in another frame of reference, a sentence for each object."""
         return [
-            f"{', '.join(dict.fromkeys(names))} of {self._titles[number]}: drawn in another frame of reference than the "
-            "reference series; draw on a series of this examination."
+            f"{_capital(self._titles[number])} ({', '.join(dict.fromkeys(names))}) lies in another frame of reference "
+            "than the reference series; draw it on a series of this examination."
             for number, names in sorted(self._foreign.items())
         ]
 
@@ -189,7 +189,7 @@ class _Search:
         for number in used:
             if not self._sets[number].frame_of_reference_uid:
                 told.append(
-                    f"{self._titles[number].capitalize()} states no frame of reference: its coordinates are taken "
+                    f"{_capital(self._titles[number])} states no frame of reference: its coordinates are taken "
                     "as the reference series' own."
                 )
             if self._sets[number].remark:
@@ -203,6 +203,10 @@ def _titles(structure_sets: Sequence[StructureSet]) -> list[str]:
         f"structure set {label!r}" + (f" (no. {labels[:number].count(label) + 1})" if labels.count(label) > 1 else "")
         for number, label in enumerate(labels)
     ]
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _of_name(structures: StructureSet, name: str) -> tuple[list[Structure], str | None]:

@@ -52,6 +52,7 @@ class Treatment:
     acknowledged: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
     raised: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     quarantined: tuple[Event, ...] = ()
+    storage_failed: tuple[Event, ...] = ()
     reference_key: str | None = None
     """Locked: nothing replaces the reference once a fraction has been held against it."""
 
@@ -107,6 +108,8 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return replace(treatment, acknowledged={**treatment.acknowledged, payload["alarm"]: said_by})
         case Kind.INSTANCE_QUARANTINED:
             return replace(treatment, quarantined=(*treatment.quarantined, event))
+        case Kind.STORAGE_FAILED:
+            return replace(treatment, storage_failed=(*treatment.storage_failed, event))
         case _:
             return treatment
 

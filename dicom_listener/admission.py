@@ -264,7 +264,15 @@ class Admission:
             except _UndecidedError as undecided:
                 # Not under the lock: to compare two large instances takes seconds, and others have to be stored.
                 stored = undecided.record.object_bytes(undecided.sha256)
-                verdicts[undecided.sha256] = same_content(stored, data, same_pixels=self._same_pixels)
+                verdicts[undecided.sha256] = self._same(stored, data)
+
+    def _same(self, stored: bytes, data: bytes) -> bool:
+        try:
+            return same_content(stored, data, same_pixels=self._same_pixels)
+        except RuntimeError as error:
+            # The process that decodes could not be started, or it nests too deep: what is unknown is kept as different.
+            _LOG.error("Two instances could not be compared: %s", error)
+            return False
 
     def _place_noting_doubt(
         self, data: bytes, header: InstanceHeader, association: str, verdicts: dict[str, bool]

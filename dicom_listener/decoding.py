@@ -6,21 +6,26 @@ other Unix systems; the limit of memory holds on Linux only.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from dicom_listener.decoding_frames import (
     DECODE,
     EXIT_MEMORY,
+    GIVEN_LABEL_MAP,
+    LABEL_MAP,
     READY,
     SAME_PIXELS,
     Channel,
@@ -29,7 +34,7 @@ from dicom_listener.decoding_frames import (
     allowed_s,
     loads,
 )
-from dicom_listener.images import DecodedInstance, PatientIdentity
+from dicom_listener.images import DecodedInstance, PatientIdentity, StructureSet
 from dicom_listener.instance_header import UnreadableInstanceError, read_header
 from dicom_listener.times import parse_date
 
@@ -38,9 +43,9 @@ _LOG = logging.getLogger(__name__)
 MEMORY_LIMIT_BYTES = 2 << 30
 """2 GiB beyond the interpreter: the largest data set that the listener takes (256 MiB of 16 bit) becomes 512 MiB of
 float32 and needs 1.3 GiB on the way there."""
-TIMEOUT_S = 30.0
-"""For up to 10 MB, and as much again for every further 10 MB. The slowest, JPEG 2000, takes 9 s of one core for 600
-frames of 256 × 256 (38 MB); JPEG, JPEG-LS and RLE 3 s, uncompressed 0.5 s."""
+TIMEOUT_S = 60.0
+"""For up to 10 MB, and as much again for every further 10 MB: it bounds only the hostile. The slowest, JPEG 2000, takes
+9 s of one core for 600 frames of 256 × 256 (38 MB); JPEG, JPEG-LS and RLE 3 s, uncompressed 0.5 s."""
 
 _START_TIMEOUT_S = 60.0
 """Half a second from a warm disk; the libraries may come from a cold or a slow one."""
@@ -112,13 +117,14 @@ class DecodingProcess:
         DecodingProcessError
             If the process cannot be started, or is closed: never for what is in `data`.
         ValueError
-            If the zone has no key, or the limits are too small for any call.
+            If the zone has no key.
         """
         if time_zone.key is None:
             raise ValueError("time_zone has no key; expected the name of a zone, as in 'Europe/Amsterdam'.")
         try:
             answer = self._ask([DECODE, time_zone.key.encode(), data], DecodedInstance)
         except _FailedError as failure:
+            _LOG.warning("%s The next instance has a new decoding process.", failure)
             return _unusable(data, f"{failure} The instance is stored but not used.")
         return answer
 
@@ -132,8 +138,39 @@ class DecodingProcess:
         """
         try:
             return self._ask([SAME_PIXELS, one, other], bool)
-        except _FailedError:
+        except _FailedError as failure:
+            _LOG.warning("%s Two instances with one UID count as different.", failure)
             return False
+
+    def label_map(self, data: bytes, labels: Mapping[int, str], *, name: str = "label map") -> tuple[StructureSet, str]:
+        """Read a NIfTI file as `dicom_listener.label_map.label_map` does.
+
+        Raises
+        ------
+        DecodingProcessError
+            As `decode`.
+        """
+        told = json.dumps({"name": name, "labels": {str(label): region for label, region in labels.items()}}).encode()
+        try:
+            answer = self._ask([LABEL_MAP, told, data], tuple)
+        except _FailedError as failure:
+            return _unusable_label_map(data, labels.values(), name, failure)
+        return answer[0], answer[1]
+
+    def given_label_map(self, payload: Mapping[str, Any], data: bytes) -> StructureSet:
+        """Read a label map as an event brings it, as `dicom_listener.label_map.given_label_map` does.
+
+        Raises
+        ------
+        DecodingProcessError
+            As `decode`.
+        """
+        try:
+            return self._ask([GIVEN_LABEL_MAP, json.dumps(dict(payload)).encode(), data], StructureSet)
+        except _FailedError as failure:
+            told = payload.get("labels")
+            regions = map(str, told.values()) if isinstance(told, Mapping) else ()
+            return _unusable_label_map(data, regions, str(payload.get("name") or "label map"), failure)[0]
 
     def close(self) -> None:
         """End the process; a call under way gets 2 s and is then ended too (`DecodingProcessError`)."""
@@ -174,7 +211,6 @@ class DecodingProcess:
                 except BaseException:  # Ctrl-C in the middle of a message: what follows would be its rest
                     self._end(at_once=True)
                     raise
-            _LOG.warning("%s A new decoding process is started.", failure)
             raise failure
 
     def _answered(self, parts: list[bytes], expected: type[_Answer]) -> _Answer:
@@ -207,7 +243,7 @@ class DecodingProcess:
             status = self._end(at_once=True)
             raise DecodingProcessError(
                 f"The decoding process did not start ({_how(status)}): nothing can be decoded. Run "
-                "'python -m dicom_listener.decoding_worker 1000000000 30 < /dev/null' to see why."
+                "'python -m dicom_listener.decoding_worker 1000000000 30 < /dev/null' in its folder to see why."
             )
 
     def _end(self, *, at_once: bool = False) -> int | None:
@@ -280,3 +316,18 @@ def _unusable(data: bytes, reason: str) -> DecodedInstance:
         ),
         reason=reason,
     )
+
+
+def _unusable_label_map(
+    data: bytes, regions: Iterable[str], name: str, failure: _FailedError
+) -> tuple[StructureSet, str]:
+    _LOG.warning("%s The next object has a new decoding process.", failure)
+    found = StructureSet(
+        label=name,
+        sop_instance_uid=f"sha256:{hashlib.sha256(data).hexdigest()}",
+        frame_of_reference_uid="",
+        referenced_series_uids=(),
+        structures=(),
+        unusable=tuple((region, f"the label map cannot be used: {failure}") for region in regions),
+    )
+    return found, f"Label map {name!r} cannot be used: {failure}"

@@ -26,6 +26,7 @@ import quantify.model
 
 READY = b"ready"
 DECODE, SAME_PIXELS = b"decode", b"same_pixels"
+LABEL_MAP, GIVEN_LABEL_MAP = b"label_map", b"given_label_map"
 EXIT_MEMORY = 3
 """Exit status of a process that a request, or its answer, does not fit into."""
 

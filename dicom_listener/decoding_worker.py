@@ -9,6 +9,7 @@ manager's SIGTERM to the whole group) it ignores: that program still needs it to
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -21,7 +22,9 @@ from dicom_listener.decode import decode
 from dicom_listener.decoding_frames import (
     DECODE,
     EXIT_MEMORY,
+    GIVEN_LABEL_MAP,
     READY,
+    SAME_PIXELS,
     Channel,
     EndedError,
     NonsenseError,
@@ -42,7 +45,10 @@ def main(arguments: list[str]) -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     _limit(memory_limit_bytes)
-    channel = Channel(socket.socket(fileno=os.dup(0)))
+    try:
+        channel = Channel(socket.socket(fileno=os.dup(0)))
+    except OSError:
+        raise SystemExit("The decoding process can run here. Holmia starts it, and asks it over a socket.") from None
     try:
         channel.send([READY])
         while True:
@@ -60,13 +66,23 @@ def _serve(channel: Channel, memory_limit_bytes: int, timeout_s: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, _ALARM_FACTOR * allowed_s(timeout_s, request))
     what, *values = map(bytes, request)
     del request
-    if what == DECODE:
-        zone, data = values
-        del values
-        channel.send(dumps(decode(data, time_zone=ZoneInfo(zone.decode()))))
-    else:
-        channel.send(dumps(same_pixels(*values)))
+    channel.send(dumps(_answer(what, values)))
     signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def _answer(what: bytes, values: list[bytes]) -> object:
+    data = values.pop()
+    if what == DECODE:
+        return decode(data, time_zone=ZoneInfo(values[0].decode()))
+    if what == SAME_PIXELS:
+        return same_pixels(values[0], data)
+    # Label maps are rare, and their reader is large.
+    from dicom_listener.label_map import given_label_map, label_map
+
+    told = json.loads(values[0])
+    if what == GIVEN_LABEL_MAP:
+        return given_label_map(told, data)
+    return label_map(data, {int(label): region for label, region in told["labels"].items()}, name=told["name"])
 
 
 def _limit(memory_limit_bytes: int) -> None:

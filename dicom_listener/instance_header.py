@@ -10,6 +10,7 @@ show another one to the decoder (pydicom), which is more lenient with lengths, d
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -38,9 +39,14 @@ _TEXT_VRS = frozenset(b"AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT UN".s
 """Representations that a wanted text may have; unknown (UN) and implicit ones are read by the dictionary."""
 _LONGEST_TEXT = 1024
 """Bytes; LO has 64 characters of up to 4 bytes, SpecificCharacterSet several values of 16."""
-_MOST_ELEMENTS = 4_000_000
+_QUICK_ELEMENTS = 20_000
+"""Up to here several threads read at once: 10 ms each."""
+MOST_ELEMENTS = 2_000_000
 """Elements and items passed: a structure set of 100,000 contours has 1,000,000, an enhanced MR of 10,000 frames as
-many; empty ones could come 33,000,000 in 256 MiB and take half a minute."""
+many; 256 MiB could hold 33,000,000 empty ones, half a minute's work."""
+
+_HEAD, _LENGTH = struct.Struct("<HHL"), struct.Struct("<L")
+_one_at_a_time = threading.Lock()
 
 _WANTED = {
     0x00080005: "character_set",
@@ -60,6 +66,10 @@ _WANTED = {
 
 class UnreadableInstanceError(ValueError):
     """The bytes are no DICOM file that can be read; the text is a sentence without any of its content."""
+
+
+class TooManyElementsError(UnreadableInstanceError):
+    """The data set has more elements than are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +118,19 @@ def read_header(data: bytes) -> InstanceHeader:
     ------
     UnreadableInstanceError
         If it is not in the DICOM file format (PS3.10), has a transfer syntax that is not read here, is cut off, its
-        structure is broken or ambiguous, or it has more than 4,000,000 elements.
+        structure is broken or ambiguous, or it has more than 2,000,000 elements.
     """
     if data[128:132] != b"DICM":
         raise UnreadableInstanceError("No DICOM file: the prefix is missing.")
+    try:
+        return _header(data, _QUICK_ELEMENTS)
+    except TooManyElementsError:
+        # One at a time: together, the data sets of eight senders would keep an echo waiting for the interpreter.
+        with _one_at_a_time:
+            return _header(data, MOST_ELEMENTS)
+
+
+def _header(data: bytes, most: int) -> InstanceHeader:
     try:
         syntax, offset = _transfer_syntax(data)
         if syntax not in LOSSLESS | {IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN}:
@@ -121,7 +140,7 @@ def read_header(data: bytes) -> InstanceHeader:
         if not explicit:
             _refuse_explicit(data, offset)
         after_pixels = None
-        for element in walk(data, offset, explicit=explicit):
+        for element in walk(data, offset, explicit=explicit, most=most):
             name = _WANTED.get(element.tag)
             if name is not None:
                 found[name] = _value(data, element)
@@ -131,19 +150,20 @@ def read_header(data: bytes) -> InstanceHeader:
     except struct.error as error:
         raise UnreadableInstanceError("The data set is cut off.") from error
     if after_pixels is not None:
-        _check_tail(data, after_pixels, explicit)
+        _check_tail(data, after_pixels, explicit, most)
     charset = found.get("character_set", b"").decode("ascii", "replace").strip(" \0")
     texts = {name: _text(value, charset) for name, value in found.items()}
     return InstanceHeader(transfer_syntax_uid=syntax, dataset_offset=offset, **texts)
 
 
-def walk(data: bytes, start: int, *, explicit: bool) -> Iterator[Element]:
+def walk(data: bytes, start: int, *, explicit: bool, most: int = MOST_ELEMENTS) -> Iterator[Element]:
     """Yield the elements from `start` to the last byte, stepping over the content of sequences.
 
     Raises
     ------
     UnreadableInstanceError
-        If an element runs over the end, has no valid value representation, or has no place in a data set.
+        If an element runs over the end, has no valid value representation, or has no place in a data set; a
+        `TooManyElementsError` if there are more than `most`, those of sequences of undefined length included.
     struct.error
         If the bytes end within an element's header.
     """
@@ -153,15 +173,15 @@ def walk(data: bytes, start: int, *, explicit: bool) -> Iterator[Element]:
         if tag < 0x00010000:
             raise UnreadableInstanceError("An element of a command stands in the data set.")
         if length == UNDEFINED:
-            after, inside = _after(data, value, explicit, vr, tag, _MOST_ELEMENTS - passed)
+            after, inside = _after(data, value, explicit, vr, tag, most - passed)
             passed += inside
         else:
             after = value + length
         passed += 1
         if after > end:
             raise UnreadableInstanceError("The data set is cut off.")
-        if passed > _MOST_ELEMENTS:
-            raise UnreadableInstanceError("The data set has more elements than any image.")
+        if passed > most:
+            raise TooManyElementsError("The data set has too many elements.")
         yield Element(tag, vr, value, length, after)
         start = after
 
@@ -210,17 +230,13 @@ def end_of_undefined(data: bytes, start: int, explicit: bool, vr: bytes, tag: in
     UnreadableInstanceError, struct.error
         If its structure is broken or cut off.
     """
-    return _after(data, start, explicit, vr, tag, _MOST_ELEMENTS)[0]
+    return _after(data, start, explicit, vr, tag, MOST_ELEMENTS)[0]
 
 
 def tag_and_length(data: bytes, position: int) -> tuple[int, int]:
     """Return tag and length of an item or a delimiter; raise struct.error if the bytes end there."""
     group, number, length = _HEAD.unpack_from(data, position)
     return group << 16 | number, length
-
-
-_HEAD = struct.Struct("<HHL")
-_LENGTH = struct.Struct("<L")
 
 
 def _transfer_syntax(data: bytes) -> tuple[str, int]:
@@ -255,7 +271,7 @@ def _after(data: bytes, position: int, explicit: bool, vr: bytes, tag: int, most
             continue
         passed += 1
         if passed > most:
-            raise UnreadableInstanceError("The data set has more elements than any image.")
+            raise TooManyElementsError("The data set has too many elements.")
         tag, length = tag_and_length(data, position)
         if not within_item:
             position += 8
@@ -302,13 +318,15 @@ def _value(data: bytes, element: Element) -> bytes:
     return data[element.start : element.end]
 
 
-def _check_tail(data: bytes, position: int, explicit: bool) -> None:
+def _check_tail(data: bytes, position: int, explicit: bool, most: int) -> None:
     """Refuse attributes that are read here after the pixel data, even where the bytes there are no elements."""
     misplaced = False
     try:
-        for element in walk(data, position, explicit=explicit):
+        for element in walk(data, position, explicit=explicit, most=most):
             position = element.end
             misplaced = misplaced or element.tag in _WANTED
+    except TooManyElementsError:
+        raise
     except (UnreadableInstanceError, struct.error):
         tail = data[position:]
         misplaced = misplaced or any(struct.pack("<HH", tag >> 16, tag & 0xFFFF) in tail for tag in _WANTED)

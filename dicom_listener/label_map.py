@@ -15,19 +15,19 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from nibabel.nifti1 import Nifti1Header
-from nibabel.nifti2 import Nifti2Header
 from numpy.typing import NDArray
 
 from dicom_listener.images import RegionMask, Structure, StructureSet
 from dicom_listener.pixels import PixelError
-from dicom_listener.region_mask import MASK_LIMIT_BYTES, cropped, masks_of_labels
+from dicom_listener.region_mask import cropped, masks_of_labels
 
 _HEADER_BYTES = {b"n+1\0": 348, b"n+2\0\r\n\032\n": 540}
 _GZIP_MAGIC = b"\x1f\x8b"
 _DEFLATE_EXPANSION = 1032
 """No deflated byte gives more: a match of 258 bytes takes two bits at least."""
 _MOST_EXTENSION_BYTES = 1 << 24
+_MOST_VOXELS = 1 << 26
+"""512 × 512 × 256: what is scaled is float64, and copies of it must stay inside the memory limit."""
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """By NIFTI_UNITS code; unknown is taken as mm, as every reader does."""
 _PATIENT_SPACE = (1, 2)
@@ -76,8 +76,24 @@ def label_map(data: bytes, labels: Mapping[int, str], *, name: str = "label map"
         structures = tuple(Structure(name=labels[n], number=n, mask=masks[n]) for n in labels if n in masks)
         empty = tuple((labels[n], f"no voxel has its label, {n}") for n in labels if n not in masks)
         return replace(found, structures=structures, unusable=empty, remark=remark), remark
-    sentence = f"Label map {name!r} cannot be used: {why}"
-    return replace(found, unusable=tuple((own, sentence) for own in labels.values())), sentence
+    unusable = tuple((own, f"the label map cannot be used: {why}") for own in labels.values())
+    return replace(found, unusable=unusable), f"Label map {name!r} cannot be used: {why}"
+
+
+def given_label_map(payload: Mapping[str, Any], data: bytes) -> StructureSet:
+    """Read a label map as the event LABEL_MAP_GIVEN brings it: `payload` has its name, and its labels as text.
+
+    What is no label among them becomes unusable by its name. Never raises.
+    """
+    told = payload.get("labels")
+    labels, unusable = {}, []
+    for label, region in told.items() if isinstance(told, Mapping) else ():
+        try:
+            labels[int(str(label))] = str(region)
+        except ValueError:
+            unusable.append((str(region), f"its label is {label!r}; labels are whole numbers from 1"))
+    found, _ = label_map(data, labels, name=str(payload.get("name") or "label map"))
+    return replace(found, unusable=(*found.unusable, *unusable))
 
 
 def _masks(data: bytes, labels: Mapping[int, str]) -> tuple[dict[int, RegionMask], str]:
@@ -134,6 +150,10 @@ def _present(values: NDArray[np.integer]) -> list[int]:
 
 def _header(data: bytes) -> tuple[Any, BytesIO | gzip.GzipFile]:
     """Return the header, and the file open for reading from its beginning: what is deflated stays so."""
+    # Costs 0.3 s, which a console without label maps need not spend at its start.
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
     plain: BytesIO | gzip.GzipFile = BytesIO(data)
     if data.startswith(_GZIP_MAGIC):
         plain = gzip.GzipFile(fileobj=BytesIO(data))
@@ -183,11 +203,10 @@ def _values(
     if not int(header["sizeof_hdr"]) <= offset <= _MOST_EXTENSION_BYTES:
         raise PixelError(f"its voxels are said to begin at byte {offset:g}; the header is wrong.")
     needed = int(offset) + n_voxels * dtype.itemsize
-    # Of values that are scaled or checked a copy of float64 is made: held against the limit, whatever is stored.
-    if int(offset) + n_voxels * 8 > MASK_LIMIT_BYTES:
+    if n_voxels > _MOST_VOXELS:
         raise PixelError(
-            f"its {shape[2]} × {shape[1]} × {shape[0]} voxels need more than {MASK_LIMIT_BYTES >> 20} MiB of memory; "
-            "crop it to the liver or make it coarser."
+            f"its {shape[2]} × {shape[1]} × {shape[0]} voxels are more than {_MOST_VOXELS:,}; crop it to the liver or "
+            "make it coarser."
         )
     most = len(data) * (_DEFLATE_EXPANSION if isinstance(plain, gzip.GzipFile) else 1)
     if needed > most:

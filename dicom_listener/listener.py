@@ -30,7 +30,9 @@ from dicom_listener.access import refused_access
 from dicom_listener.admission import Admission, Admitted, CommandUids, Fate
 from dicom_listener.association_log import log_closed, log_instance, log_opened, log_refused
 from dicom_listener.connections import AssociationRequest
+from dicom_listener.decoding import DecodingProcess, DecodingProcessError
 from dicom_listener.events import Kind
+from dicom_listener.memory import keep_memory_small
 from dicom_listener.record import Record, RecordError
 from dicom_listener.series_silence import SeriesSilence
 from dicom_listener.services import address_error, application_entity
@@ -56,6 +58,8 @@ _SETTLE_TICKS = 10
 """Ticks between attempts to write events that the disk did not take."""
 _STOP_PATIENCE_S = 5.0
 """How long `stop` waits for what is in hand to be answered, and again for the associations' threads to end."""
+_COMPARISON_S = 5.0
+"""How long the pixels of two instances with one UID may take to compare; others wait for their answer."""
 _LINGERING = 32
 """Associations that are over, but whose peer has not closed the connection: so many beside the site's own limit."""
 _POLL_S = 0.001
@@ -108,6 +112,7 @@ class Listener:
         self._record = record
         self._settings = settings
         self._clock = clock
+        self._decoding = DecodingProcess(timeout_s=_COMPARISON_S)
         self._admission = Admission(
             record,
             quarantine_factory,
@@ -115,6 +120,7 @@ class Listener:
             clock,
             actor=ACTOR,
             minimum_free_mb=settings.minimum_free_disk_mb,
+            same_pixels=self._same_pixels,
         )
         self._silence = SeriesSilence(settings.series_quiet_s, record)
         self._open: dict[AssociationRequest, _Open] = {}
@@ -138,6 +144,7 @@ class Listener:
         RecordError
             If the treatment file cannot be written.
         """
+        keep_memory_small()
         settings = self._settings
         entity = application_entity(settings)
         self._contexts = entity.supported_contexts
@@ -208,6 +215,14 @@ class Listener:
             thread.join(timeout=_STOP_PATIENCE_S)
         self._append(Kind.LISTENER_STOPPED)
         self._admission.close()
+        self._decoding.close()
+
+    def _same_pixels(self, one: bytes, other: bytes) -> bool:
+        try:
+            return self._decoding.same_pixels(one, other)
+        except DecodingProcessError as error:
+            _LOG.error("Two instances with one UID count as different: %s", error)
+            return False
 
     def _admit(self, request: AssociationRequest) -> Rejection | None:
         rejection = refused_access(request, self._settings) or self._no_place(request)

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from dicom_listener.events import Kind
-from dicom_listener.record import Record, RecordError
+from dicom_listener.record import Record
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,7 +44,10 @@ class OwedEvents:
         self._forgotten = 0
 
     def append(self, kind: Kind, payload: dict[str, Any]) -> None:
-        """Append an event, or owe it if the file does not take it now. What is owed already comes first."""
+        """Append an event, or owe it if the file does not take it now. What is owed already comes first.
+
+        Nothing is raised. An event whose writing failed although it was committed is written twice.
+        """
         with self._lock:
             if len(self._owed) < MAXIMUM_OWED:
                 self._owed.append((kind, payload, self._clock()))
@@ -78,7 +81,7 @@ class OwedEvents:
     def _written(self, kind: Kind, payload: dict[str, Any], utc: datetime) -> bool:
         try:
             self._record.append(kind, payload, actor=self._actor, utc=utc)
-        except (RecordError, OSError, MemoryError) as error:
-            _LOG.error("An event %s cannot be recorded yet: %s", kind, error)
+        except Exception as error:  # noqa: BLE001 - who appends has to go on serving, whatever the machine does
+            _LOG.error("An event %s cannot be recorded yet: %s: %s", kind, type(error).__name__, error)
             return False
         return True

@@ -203,7 +203,8 @@ def _decoded_frame(
         raise
     except Exception as error:  # decoders raise nearly anything on broken data
         raise PixelError(
-            f"Frame {index + 1} cannot be decoded as {syntax.name}: it is damaged; send the series uncompressed."
+            f"Frame {index + 1} cannot be decoded as {syntax.name}: it is damaged or too large; send the series "
+            "uncompressed."
         ) from error
 
 

@@ -147,11 +147,16 @@ class Record:
             except BaseException:
                 record.close()
                 raise
-        if fault is not None:
-            record.damage, record._sound_head = fault, head
-            return record
-        record.close()
-        return cls.open(path, read_only=True)
+        if fault is None:
+            try:
+                sound = cls.open(path, read_only=True)
+            except RecordCorruptError as error:
+                fault = _with_end(error, head)  # a page cut off that held nothing
+            else:
+                record.close()
+                return sound
+        record.damage, record._sound_head = fault, head
+        return record
 
     def append(
         self, kind: str, payload: dict[str, Any], *, actor: str, utc: datetime, data: bytes | None = None
@@ -357,7 +362,7 @@ class Record:
         except RecordError as error:
             if not is_damage(error):
                 raise
-            return head, f"{str(error).rstrip('.')}; the last sound event is {head.seq}."
+            return head, _with_end(error, head)
         return head, None
 
     def _check_around_the_chain(self) -> None:
@@ -386,6 +391,10 @@ class Record:
                     copy.execute(_INSERT_OBJECT, (digest, self.object_bytes(digest)))
                 copy.execute(_INSERT_EVENT, row)
             copy.execute("COMMIT")
+
+
+def _with_end(error: RecordError, head: Head) -> str:
+    return f"{str(error).rstrip('.')}; the last sound event is {head.seq}."
 
 
 def _existing(path: Path) -> Path:

@@ -87,7 +87,7 @@ def segmentation_grid(dataset: Dataset) -> SegmentationGrid:
     spacing, remark = _spacing(heights, measures[0])
     slices = np.rint((heights - heights.min()) / spacing)
     if np.abs((heights - heights.min()) / spacing - slices).max() > _EVEN:
-        raise PixelError("its planes are not evenly spaced; a region between them cannot be told.")
+        raise PixelError("its planes are not evenly spaced.")
     if slices.max() >= _MOST_SLICES:
         raise PixelError(f"its planes reach over {slices.max() + 1:.0f} slices of {spacing:g} mm; the header is wrong.")
     first, last = int(slices.argmin()), int(slices.argmax())
@@ -146,19 +146,27 @@ def _spacing(heights: NDArray[np.float64], measures: Dataset | None) -> tuple[fl
             raise PixelError("it shows one plane and states neither SpacingBetweenSlices nor SliceThickness.")
         return thickness, ""
     least = float(gaps.min())
-    if stated is None:
-        return _refined(gaps, least), ""
-    multiples = gaps / stated
-    fits = multiples.min() > 0.5 and np.abs(multiples - np.rint(multiples)).max() <= _EVEN
+    equal = bool(np.ptp(gaps) <= _EVEN * least)
     # All planes equally far apart, and none at the stated distance: that is a wrong statement, not empty frames.
-    isolated = gaps.size > 1 and multiples.min() > 1.5 and np.ptp(gaps) <= _EVEN * least
-    if fits and not isolated:
+    if stated is not None and not (equal and gaps.size > 1 and least > 1.5 * stated) and _fits(gaps, stated):
         return _refined(gaps, stated), ""
+    if stated is None and _fits(gaps, least):
+        return _refined(gaps, least), ""
+    if not equal:
+        raise PixelError(
+            f"its planes are not evenly spaced: neighbours lie {least:.3g} to {gaps.max():.3g} mm apart"
+            + (f", SpacingBetweenSlices is {stated:.3g} mm." if stated is not None else ".")
+        )
     found = _refined(gaps, least)
     return found, (
         f"SpacingBetweenSlices of the segmentation is {stated:g} mm, but its planes lie {found:g} mm apart; their "
         "positions were followed."
     )
+
+
+def _fits(gaps: NDArray[np.float64], spacing: float) -> bool:
+    multiples = gaps / spacing
+    return bool(multiples.min() > 0.5 and np.abs(multiples - np.rint(multiples)).max() <= _EVEN)
 
 
 def _refined(gaps: NDArray[np.float64], spacing: float) -> float:

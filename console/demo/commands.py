@@ -12,12 +12,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 
+from config.settings import load_settings
 from console.demo.imprint import ImprintOptions, imprint
 from console.demo.phantom_acquisition import SMALL, AcquisitionOptions
 from console.demo.phantom_dicom import PhantomError, PhantomOptions, Progress, write_phantom
 from console.demo.phantom_headers import Flavour
 from console.demo.scanner import ScannerError, send_folder
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, address, say
+from dicom_listener.tls import TlsError, client_context
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -109,9 +111,13 @@ def send(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="In an order drawn from the seed, not by name.")] = False,
     associations: Annotated[int, typer.Option(help="At the same time, per folder.", min=1, max=8)] = 1,
     seed: Annotated[int, typer.Option(help="Of the order.", min=0)] = 1,
+    site: Annotated[
+        Path | None, typer.Option("--site", help="The site's settings (TOML): its TLS is used.", dir_okay=False)
+    ] = None,
 ) -> int:
     """Send DICOM files to a node, as a scanner would: each sub-folder in an association of its own."""
     host, port = address(node)
+    settings = load_settings(site).site
     try:
         with _progress("Sending") as tell:
             report = send_folder(
@@ -124,9 +130,10 @@ def send(
                 order="shuffled" if shuffle else "sorted",
                 seed=seed,
                 associations=associations,
+                tls=client_context(settings) if settings.tls else None,
                 progress=lambda done, total: tell("", done / total),
             )
-    except ScannerError as error:
+    except (ScannerError, TlsError) as error:
         raise CommandError(str(error)) from None
     for refusal in report.refused[:10]:
         status = "no answer" if refusal.status is None else f"status 0x{refusal.status:04X}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def send_folder(
     seed: int = 1,
     associations: int = 1,
     timeout_s: float = 30.0,
+    tls: ssl.SSLContext | None = None,
     progress: SendProgress | None = None,
 ) -> SendReport:
     """Send every DICOM file under `folder`: each sub-folder in associations of its own, in order of name.
@@ -74,6 +76,8 @@ def send_folder(
         How many associations share the files of one sub-folder, at the same time.
     timeout_s
         How long to wait for a connection or an answer.
+    tls
+        What to secure the associations with (`dicom_listener.tls.client_context`); None sends in the clear.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def send_folder(
     batches = [(path, files) for path, files in batches if files]
     if not batches:
         raise ScannerError(f"{folder} holds no DICOM file; name the folder that `holmia phantom` wrote, or a series.")
-    node = _Node(host, port, called_ae, calling_ae, timeout_s)
+    node = _Node(host, port, called_ae, calling_ae, timeout_s, tls)
     tally = _Tally(sum(len(files) for _, files in batches), progress)
     for number, (_, files) in enumerate(batches):
         queue = list(files)
@@ -132,6 +136,7 @@ class _Node:
     called_ae: str
     calling_ae: str
     timeout_s: float
+    tls: ssl.SSLContext | None
 
     def associate(self, contexts: set[tuple[str, str]]) -> Association:
         """Open an association, or say in a sentence why there is none."""
@@ -142,7 +147,8 @@ class _Node:
         ae.network_timeout = self.timeout_s
         for sop_class, transfer_syntax in sorted(contexts):
             ae.add_requested_context(sop_class, transfer_syntax)
-        association = ae.associate(self.host, self.port, ae_title=self.called_ae)
+        secured = None if self.tls is None else (self.tls, None)
+        association = ae.associate(self.host, self.port, ae_title=self.called_ae, tls_args=secured)  # type: ignore[arg-type]
         if association.is_established:
             _keep_answers(association)
             return association

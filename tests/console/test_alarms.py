@@ -312,3 +312,26 @@ def test_a_clock_that_is_off_by_more_than_a_minute_is_medium(ahead_s, confirmed_
     found = alarms(clock=ClockBound(ahead_s=ahead_s, at=NOON), clock_offset_s=confirmed_s)
     assert [(a.kind, a.priority) for a in found] == ([] if said is None else [("clock_offset", Priority.MEDIUM)])
     assert said is None or said in found[0].text
+
+
+def test_images_that_could_not_be_stored_are_high_and_counted():
+    payload = {
+        "status": 0xA700,
+        "comment": "The disk is full",
+        "instances": 7,
+        "first_utc": "2026-03-04T11:00:00+00:00",
+        "last_utc": "2026-03-04T11:02:05+00:00",
+    }
+    event = Event(
+        seq=9,
+        utc=NOON,
+        actor="listener",
+        kind=Kind.STORAGE_FAILED,
+        payload=payload,
+        object_sha256=None,
+        previous_hash="",
+        hash="",
+    )
+    found = only(storage_failed=[event])
+    assert (found.kind, found.priority) == ("storage_failed", Priority.HIGH)
+    assert found.text.startswith("7 images could not be stored from 12:00:00 to 12:02:05 (The disk is full)")

@@ -19,6 +19,7 @@ from console.demo.phantom_headers import Flavour
 from console.engine import AlarmFound, Engine, FractionComputed, SeriesComplete
 from console.outputs.nifti import map_hashes
 from dicom_listener.events import Event, Kind
+from dicom_listener.images import DecodedInstance
 from quantify.findings import FractionResult, FractionStatus, Registration, RegistrationStatus
 
 ZONE = "Europe/Amsterdam"
@@ -463,3 +464,73 @@ def test_what_is_not_dicom_changes_nothing(phantom, whole):
     for folder in phantom.fractions:
         feeder.send(folder)
     assert bits(feeder.results()) == bits(whole)
+
+
+def test_a_series_split_over_three_associations_is_one_series(classic):
+    at_once = fed(classic, folders=classic.series_folders[:4]).results()
+    feeder = fed(classic, folders=classic.series_folders[:3])
+    files = sorted(classic.fractions[0].rglob("*.dcm"))
+    for part in range(3):
+        for path in files[part::3]:
+            feeder.event(Kind.INSTANCE_STORED, path.read_bytes(), association=f"part-{part}")
+        feeder.event(Kind.ASSOCIATION_CLOSED, association=f"part-{part}")
+        feeder.advance()
+    assert bits(feeder.results()) == bits(at_once)
+    assert failures(feeder) == []
+
+
+def test_fractions_that_come_late_in_one_association_are_told_apart_by_their_time(tmp_path):
+    """Five, in an order of chance, after the treatment; and each of them once more."""
+    base = coarse(Flavour.SIEMENS_CLASSIC)
+    protocol = replace(
+        base.acquisition, shape=(16, 32, 48), spacing_mm=(10.0, 8.0, 8.0), echo_times_s=(0.0012, 0.004, 0.009)
+    )
+    options = replace(
+        base, positions=("RHA", "LHA"), fractions=3, acquisition=protocol, anatomy_spacing_mm=(10.0, 8.0, 8.0)
+    )
+    phantom = write_phantom(tmp_path / "late", options)
+    in_time = fed(phantom, folders=phantom.series_folders[:8])
+    late = fed(phantom, folders=phantom.series_folders[:3])
+    files = [path for folder in phantom.fractions[:5] for path in sorted(folder.rglob("*.dcm"))]
+    random.Random(4).shuffle(files)
+    for path in [*files, *files[::7]]:
+        late.event(Kind.INSTANCE_STORED, path.read_bytes(), association="late")
+    late.event(Kind.ASSOCIATION_CLOSED, association="late")
+    assert len(late.results()) == 5
+    assert bits(late.results()) == bits(in_time.results())
+
+
+def test_an_ambiguous_match_is_asked_and_the_answer_decides(phantom):
+    """Two series in one window: the later is used and the question raised; the operator's word settles it."""
+    feeder = fed(phantom, folders=phantom.series_folders[:5])
+    feeder.plan(phantom.plan_path, kind=Kind.PLAN_REVISED, injections=in_one_window(phantom))
+    (result,) = feeder.results().values()
+    assert result.status == FractionStatus.PROVISIONAL
+    asked = [a for a in feeder.engine.snapshot().alarms if a.alarm.kind == "ambiguous_series"]
+    assert [a.active for a in asked] == [True]
+    first, second = (b.series_key for b in feeder.engine.snapshot().bindings[-2:])
+    feeder.event(Kind.SERIES_ASSIGNED, series_key=first, role="fraction", position="RHA", fraction=1)
+    feeder.event(Kind.SERIES_ASSIGNED, series_key=second, role="ignore", position=None, fraction=None)
+    (answered,) = feeder.results().values()
+    assert answered.status == FractionStatus.OK
+    assert answered.acquired_at < result.acquired_at
+    assert [a.active for a in feeder.engine.snapshot().alarms if a.alarm.kind == "ambiguous_series"] == [False]
+    for key in (first, second):
+        feeder.event(Kind.SERIES_ASSIGNED, series_key=key, role="automatic", position=None, fraction=None)
+    assert bits(feeder.results()) == bits({result.label: result})
+    assert [a.active for a in feeder.engine.snapshot().alarms if a.alarm.kind == "ambiguous_series"] == [True]
+
+
+def in_one_window(phantom: PhantomTreatment) -> list[dict]:
+    """The plan's injections with only the first: two fractions' series then follow it."""
+    return load_plan(phantom.plan_path, site_time_zone=ZONE).to_mapping()["injections"][:1]
+
+
+def test_the_engine_reads_by_what_it_is_given(phantom):
+    """A reader that finds nothing to use gives a treatment without images, and no error."""
+    engine = Engine(decode=lambda data, *, time_zone: DecodedInstance(reason="nothing"))
+    feeder = Feeder(engine=engine)
+    feeder.plan(phantom.plan_path)
+    feeder.send(phantom.reference)
+    assert feeder.results() == {}
+    assert engine.snapshot().series == ()

@@ -11,14 +11,14 @@ from pydicom.uid import UID, MRImageStorage
 from pynetdicom import AE, evt
 from typer.testing import CliRunner
 
-from console.demo.commands import address, app
+from console.demo.commands import app
 from console.demo.phantom_acquisition import slab
 from console.demo.phantom_headers import Flavour, PhantomPatient, SeriesHeader
 from console.demo.phantom_plan import local
 from console.demo.phantom_series import Acquired, classic_files
 from console.demo.phantom_treatment import Phantom, Treatment
 from console.demo.scanner import ScannerError, dicom_files, send_folder
-from console.shell import CommandError
+from console.shell import CommandError, address
 
 pytestmark = pytest.mark.network
 

@@ -63,7 +63,7 @@ def structure_set(*structures: Structure, frame: str = "1.2.3") -> StructureSet:
 
 
 def test_volumes_come_in_the_order_of_the_results_and_healthy_liver_is_derived():
-    found = treatment_volumes(structure_set(LIVER, FIRST, SECOND), plan(("Tumour 2", "Tumour 1")), GRID)
+    found = treatment_volumes([structure_set(LIVER, FIRST, SECOND)], plan(("Tumour 2", "Tumour 1")), GRID)
     assert [(v.name, v.role) for v in found.all] == [
         ("Tumour 2", Role.TUMOUR),
         ("Tumour 1", Role.TUMOUR),
@@ -80,14 +80,14 @@ def test_volumes_come_in_the_order_of_the_results_and_healthy_liver_is_derived()
 
 def test_a_territory_adds_its_healthy_part():
     with_territory = plan(positions={"RHA": {"territory": "Right liver"}})
-    found = treatment_volumes(structure_set(LIVER, RIGHT, FIRST), with_territory, GRID)
+    found = treatment_volumes([structure_set(LIVER, RIGHT, FIRST)], with_territory, GRID)
     last = found.all[-1]
     assert (last.name, last.role) == ("Healthy liver RHA", Role.HEALTHY_LIVER)
     assert last.volume_ml == pytest.approx(45 * 90 * 60 / 1000 - 8.0, rel=0.01)
 
 
 def test_a_missing_structure_is_left_out_with_a_sentence_that_names_what_there_is():
-    found = treatment_volumes(structure_set(LIVER, SECOND), plan(("Tumour 1", "Tumour 2")), GRID)
+    found = treatment_volumes([structure_set(LIVER, SECOND)], plan(("Tumour 1", "Tumour 2")), GRID)
     assert [v.name for v in found.all] == ["Tumour 2", "Liver", "Healthy liver"]
     assert found.faults == (
         "Structure 'Tumour 1' of the plan is not in the structure set, which has: Liver, Tumour 2.",
@@ -95,32 +95,32 @@ def test_a_missing_structure_is_left_out_with_a_sentence_that_names_what_there_i
 
 
 def test_without_a_liver_there_is_no_healthy_part():
-    found = treatment_volumes(structure_set(FIRST), plan(liver=None), GRID)
+    found = treatment_volumes([structure_set(FIRST)], plan(liver=None), GRID)
     assert [v.name for v in found.all] == ["Tumour 1"]
     assert found.liver is None
-    assert disjoint_occupancies(structure_set(FIRST), plan(liver=None), GRID) == {}
+    assert disjoint_occupancies([structure_set(FIRST)], plan(liver=None), GRID) == {}
 
 
 def test_a_name_with_spaces_around_it_is_found():
     spaced = Structure(name=" Liver ", number=1, contours=LIVER.contours)
-    assert [v.name for v in treatment_volumes(structure_set(spaced, FIRST), plan(), GRID).all][1] == "Liver"
+    assert [v.name for v in treatment_volumes([structure_set(spaced, FIRST)], plan(), GRID).all][1] == "Liver"
 
 
 def test_another_frame_of_reference_is_refused():
-    found = treatment_volumes(structure_set(LIVER, FIRST, frame="7.7"), plan(), GRID)
+    found = treatment_volumes([structure_set(LIVER, FIRST, frame="7.7")], plan(), GRID)
     assert found.all == ()
     assert "another frame of reference" in found.faults[0]
 
 
 def test_a_structure_outside_the_grid_says_how_much():
     far = block("Tumour 1", (-30.0, -10.0, 20.0), (-10.0, 10.0, 60.0))
-    found = treatment_volumes(structure_set(LIVER, far), plan(), GRID)
+    found = treatment_volumes([structure_set(LIVER, far)], plan(), GRID)
     assert any("of Tumour 1 lies outside the reference series" in fault for fault in found.faults)
 
 
 def test_tumours_that_overlap_are_told():
     close = block("Tumour 2", (-20.0, -10.0, -10.0), (0.0, 10.0, 10.0))
-    found = treatment_volumes(structure_set(LIVER, FIRST, close), plan(("Tumour 1", "Tumour 2")), GRID)
+    found = treatment_volumes([structure_set(LIVER, FIRST, close)], plan(("Tumour 1", "Tumour 2")), GRID)
     (fault,) = found.faults
     told = re.fullmatch(r"Tumour 1 and Tumour 2 overlap by (\d\.\d) mL; voxels in both count in both\.", fault)
     assert told
@@ -128,12 +128,12 @@ def test_tumours_that_overlap_are_told():
 
 
 def test_nothing_without_structures():
-    assert treatment_volumes(None, plan(), GRID).all == ()
-    assert disjoint_occupancies(None, plan(), GRID) == {}
+    assert treatment_volumes([], plan(), GRID).all == ()
+    assert disjoint_occupancies([], plan(), GRID) == {}
 
 
 def test_disjoint_occupancies_add_up_to_the_liver():
-    parts = disjoint_occupancies(structure_set(LIVER, FIRST, SECOND), plan(("Tumour 1", "Tumour 2")), GRID)
-    whole = treatment_volumes(structure_set(LIVER, FIRST, SECOND), plan(("Tumour 1", "Tumour 2")), GRID).liver
+    parts = disjoint_occupancies([structure_set(LIVER, FIRST, SECOND)], plan(("Tumour 1", "Tumour 2")), GRID)
+    whole = treatment_volumes([structure_set(LIVER, FIRST, SECOND)], plan(("Tumour 1", "Tumour 2")), GRID).liver
     assert list(parts) == ["Tumour 1", "Tumour 2", "Healthy liver"]
     assert sum(parts.values()) == pytest.approx(whole.occupancy, abs=1e-5)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pickle
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -17,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import nibabel
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -28,6 +30,7 @@ from dicom_listener.decode import decode
 from dicom_listener.decoding import DecodingProcess, DecodingProcessError
 from dicom_listener.decoding_frames import DECODE, READY, Channel, EndedError, NonsenseError, allowed_s, dumps, loads
 from dicom_listener.images import Contour, DecodedInstance, ImageKind, PatientIdentity, Structure, StructureSet
+from dicom_listener.label_map import given_label_map, label_map
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="looks at processes through /proc")
 
@@ -120,6 +123,18 @@ def test_real_files_decode_as_in_this_process(process, real_data, folder):
                 image.signal[0, 0] = 1
 
 
+def test_native_codecs_work_under_the_limits(process, tmp_path):
+    if shutil.which("dcmcjpls") is None:
+        pytest.skip("dcmcjpls of DCMTK is not installed")
+    (tmp_path / "a.dcm").write_bytes(SMALL)
+    subprocess.run(["dcmcjpls", tmp_path / "a.dcm", tmp_path / "b.dcm"], check=True, timeout=30)
+    coded = (tmp_path / "b.dcm").read_bytes()
+    (found,) = process.decode(coded, time_zone=AMSTERDAM).images
+    (expected,) = decode(SMALL, time_zone=AMSTERDAM).images
+    assert_identical(found.signal, expected.signal)
+    assert process.same_pixels(coded, SMALL)
+
+
 def test_every_noun_passes_between_the_processes_unchanged():
     points = np.random.default_rng(2).normal(size=(7, 3))
     given = DecodedInstance(
@@ -200,8 +215,7 @@ def nested(depth):
     """A sequence in a sequence in a sequence …, of undefined lengths, in an instance."""
     opening = struct.pack("<HH2sHLHHL", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
     closing = struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
-    place = SMALL.index(struct.pack("<HH2s", 0x0008, 0x2112, b"SQ")) if b"\x08\x00\x12\x21SQ" in SMALL else None
-    place = place or SMALL.index(struct.pack("<HH", 0x0010, 0x0020))
+    place = SMALL.index(struct.pack("<HH2s", 0x0010, 0x0020, b"LO"))
     return SMALL[:place] + opening * depth + closing * depth + SMALL[place:]
 
 
@@ -233,8 +247,26 @@ def test_pixels_are_compared_there_too(process):
     assert not process.same_pixels(SMALL, b"no DICOM")
 
 
+def test_label_maps_are_read_there_too(process, monkeypatch):
+    volume = np.zeros((6, 5, 4), np.uint8)
+    volume[2:4, 1:3, 1:3] = 1
+    data = nibabel.Nifti1Image(volume, np.diag([2.0, 2.0, 3.0, 1.0])).to_bytes()
+    labels = {1: "Liver", 2: "Tumour 1"}
+    assert_identical(process.label_map(data, labels, name="drawn"), label_map(data, labels, name="drawn"))
+    given = {"name": "drawn", "labels": {"1": "Liver", "x": "No number"}}
+    assert_identical(process.given_label_map(given, data), given_label_map(given, data))
+    assert process.label_map(b"no NIfTI", labels)[0].unusable == label_map(b"no NIfTI", labels)[0].unusable
+    monkeypatch.setattr(decoding, "allowed_s", lambda *_: 0.0)
+    (found, remark), again = process.label_map(data, labels, name="drawn"), process.given_label_map(given, data)
+    assert remark == "Label map 'drawn' cannot be used: Decoding took longer than 0 s and was ended."
+    assert [region for region, _ in found.unusable] == ["Liver", "Tumour 1"]
+    assert [region for region, _ in again.unusable] == ["Liver", "No number"]
+    assert not found.structures
+
+
 def test_threads_share_one_process(process):
     files = [classic(data=bytes([n, 0]) * 256, SOPInstanceUID=f"1.2.{n}") for n in range(1, 25)]
+    process.warm()
     pid = process.pid
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda data: process.decode(data, time_zone=AMSTERDAM), files))

@@ -100,13 +100,16 @@ def test_unreadable_contours_are_counted_and_the_others_kept():
     contours = [contour(TRIANGLE), contour(TRIANGLE, data=["1", "2", "3", "4"])]
     found = decoded(structure_set([(1, "Liver", "1.9", contours)]))
     assert len(found.structure_set.structures[0].contours) == 1
-    assert found.reason.startswith("1 contours were ignored")
+    assert found.reason.startswith("1 contours of 'Liver' were ignored")
 
 
 def test_structures_of_another_frame_of_reference_are_ignored_by_name():
     found = decoded(structure_set([(1, "Liver", "1.9", [contour(TRIANGLE)]), (2, "PET", "1.10", [contour(TRIANGLE)])]))
     assert [s.name for s in found.structure_set.structures] == ["Liver"]
     assert "another frame of reference were ignored: PET" in found.reason
+    ((name, why),) = found.structure_set.unusable
+    assert name == "PET"
+    assert "another frame of reference" in why
 
 
 def test_a_set_without_anything_is_a_set_without_structures():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,11 @@ def test_another_patients_images_are_set_aside_and_change_nothing(
     )
     file = tmp_path / "live.holmia"
     with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
-        for folder in (*phantom.series_folders[:4], stranger, *phantom.series_folders[4:]):
-            send(folder, port)
+        with ThreadPoolExecutor(1) as other_scanner:  # both at once
+            sent = other_scanner.submit(send, stranger, port, calling_ae="OTHER")
+            for folder in phantom.series_folders:
+                send(folder, port)
+            sent.result()
         assert watch.end() == 0, watch.err
     alarm = watch.until(lambda line: line["event"] == "alarm" and line["kind"] == "patient_mismatch")
     assert alarm["priority"] == "high"
@@ -60,14 +64,17 @@ def test_an_incomplete_series_fails_its_fraction_until_the_rest_arrives(
     for number, path in enumerate(files):
         shutil.copy(path, (rest if number in (7, 48, 49) else part) / path.name)
     file = tmp_path / "live.holmia"
-    with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
+    site = tmp_path / "site.toml"
+    site.write_text("[site]\nseries_quiet_s = 0.5\n[alarms]\nincomplete_after_s = 0.5\n", encoding="utf-8")
+    with listening(file, phantom.plan_path, "--site", site) as (_, port), watching(file) as watch:
         for folder in (*phantom.series_folders[:3], part):
             send(folder, port)
         failed = watch.until(lambda line: line["event"] == "fraction_result" and line["fraction"] == 1)
         assert failed["status"] == "failed"
         assert failed["error"].startswith("its series is not complete")
         assert failed["volumes"] == {}
-        watch.until(lambda line: line["event"] == "alarm" and line["kind"] == "series_incomplete")
+        late = watch.until(lambda line: line["event"] == "alarm")
+        assert (late["kind"], late["priority"]) == ("series_incomplete", "medium"), "one finding, one alarm"
         without = run("quantify", file, "--out", tmp_path / "without")
         assert without.status == 1
         assert "its series is not complete" in without.err

@@ -86,6 +86,8 @@ def orthanc(
         "AuthenticationEnabled": False,
         "HttpDescribeErrors": True,
         "Plugins": [],
+        # It keeps images compressed, and decompresses them for a node that takes nothing else.
+        "IngestTranscoding": JPEG_LOSSLESS,
         "DicomModalitiesInDatabase": True,
         "ConcurrentJobs": 2,
         "JobsHistorySize": 10,
@@ -136,15 +138,20 @@ def test_orthanc_pushes_while_a_scanner_sends(orthanc, started, files, phantom: 
     node.holds_exactly(files)
 
 
-def test_orthanc_compresses_without_loss_and_it_is_the_same_study(orthanc, started, files) -> None:
+def test_orthanc_pushes_compressed_without_loss_and_it_is_the_same_study(orthanc, started, files) -> None:
     node = started(compressed_transfer_syntaxes=True)
     orthanc.names("compressed", node.port)
-    assert orthanc.push("compressed", Transcode=JPEG_LOSSLESS)["FailedInstancesCount"] == 0
-    syntaxes = {read_header(data).transfer_syntax_uid for data in node.objects().values()}
-    assert JPEG_LOSSLESS in syntaxes
-    node.holds_exactly(files)
-    # uncompressed, from the same archive: nothing new
     assert orthanc.push("compressed")["FailedInstancesCount"] == 0
+    assert JPEG_LOSSLESS in {read_header(data).transfer_syntax_uid for data in node.objects().values()}
+    node.holds_exactly(files)
+
+
+def test_the_same_study_compressed_and_uncompressed_is_stored_once(orthanc, started, files, phantom) -> None:
+    node = started(compressed_transfer_syntaxes=True)
+    assert send_folder(phantom.reference, "127.0.0.1", node.port).refused == ()
+    orthanc.names("both", node.port)
+    assert orthanc.push("both")["FailedInstancesCount"] == 0
+    assert len({read_header(data).transfer_syntax_uid for data in node.objects().values()}) == 2
     node.holds_exactly(files)
 
 
