@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from config.settings import QuantificationSettings, Settings, settings_sha256
 from console.alarms import find_alarms
 from console.arrivals import Arrivals
 from console.quantifier import Outcome, Quantifier
+from console.reader import InThisProcess, Reader
 from console.snapshot import Binding, RaisedAlarm, Snapshot
 from console.treatment import Treatment, bind, fold, injections
 from dicom_listener.assembly import Assembly
-from dicom_listener.decode import decode
 from dicom_listener.events import Event, Kind
-from dicom_listener.images import DecodedInstance, PatientIdentity, SeriesState, SeriesStatus, StructureSet
-from dicom_listener.label_map import given_label_map
+from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, StructureSet
 from quantify.findings import Alarm, FractionResult, Priority
 from quantify.model import EchoSeries
 
@@ -54,13 +53,6 @@ class AlarmFound:
 Update = SeriesComplete | FractionComputed | AlarmFound
 
 
-class Decode(Protocol):
-    """Reads a Part-10 file; never raises for what is in it (`dicom_listener.decode`, or a process of its own)."""
-
-    def __call__(self, data: bytes, *, time_zone: ZoneInfo) -> DecodedInstance:
-        """Return what the instance holds; times without an offset are in `time_zone`."""
-
-
 class Engine:
     """Folds the events of one treatment and computes what they imply.
 
@@ -70,8 +62,8 @@ class Engine:
         Dotted plan or settings keys laid over the plan (``--set``): a what-if that leaves the file alone.
     announce
         Called with what is about to be computed, in words, and with "" when done.
-    decode
-        Who reads instances; the commands give a process of its own, so that no object can end this one.
+    reader
+        Who reads objects; the commands give a process of its own, so that no object can end this one.
     """
 
     def __init__(
@@ -79,9 +71,9 @@ class Engine:
         *,
         overrides: Mapping[str, object] | None = None,
         announce: Callable[[str], None] | None = None,
-        decode: Decode = decode,
+        reader: Reader | None = None,
     ) -> None:
-        self._decode = decode
+        self._reader = reader or InThisProcess()
         self._overrides = dict(overrides or {})
         self._treatment = Treatment()
         self._assembly = Assembly()
@@ -111,7 +103,7 @@ class Engine:
         if event.kind == Kind.INSTANCE_STORED and data is not None:
             self._take_instance(event, data)
         elif event.kind == Kind.LABEL_MAP_GIVEN and data is not None:
-            self._structure_sets.append(given_label_map(event.payload, data))
+            self._structure_sets.append(self._reader.given_label_map(event.payload, data))
         elif event.kind == Kind.ASSOCIATION_CLOSED:
             self._arrivals.said(event)
             self._assembly.association_closed(str(event.payload.get("association", "")))
@@ -133,7 +125,7 @@ class Engine:
 
     def _take_instance(self, event: Event, data: bytes) -> None:
         zone = ZoneInfo(self._treatment.plan.time_zone if self._treatment.plan is not None else "UTC")
-        instance = self._decode(data, time_zone=zone)
+        instance = self._reader.decode(data, time_zone=zone)
         if not self._patient.id:
             self._patient = instance.patient
         if instance.structure_set is not None:

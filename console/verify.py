@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from console.engine import Decode, Engine
+from console.engine import Engine
+from console.reader import Reader
 from console.session import replayed, shown_payload
-from dicom_listener.decode import decode
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record
 
@@ -30,7 +30,7 @@ class Comparison:
 
 
 def verify_shown(
-    record: Record, *, progress: Callable[[Event], None] | None = None, decode: Decode = decode
+    record: Record, *, progress: Callable[[Event], None] | None = None, reader: Reader | None = None
 ) -> list[Comparison]:
     """Recompute every shown result from the events that it was computed from.
 
@@ -46,7 +46,7 @@ def verify_shown(
             if event.kind == Kind.RESULT_SHOWN:
                 shown[int(event.payload["after_seq"])].append(event)
         after = batch[-1].seq
-    engine = Engine(decode=decode)
+    engine = Engine(reader=reader)
     comparisons: list[Comparison] = []
     for event in replayed(record, engine):
         if progress is not None:

@@ -25,7 +25,7 @@ from dicom_listener.assembly_parts import (
     place_phase,
 )
 from dicom_listener.assembly_phase import PhaseCells, phase_cells, phase_volume
-from dicom_listener.assembly_refusals import refusal
+from dicom_listener.assembly_refusals import refusal, unequal_display
 from dicom_listener.assembly_verdict import Declared, Expectation, Scope, verdict
 from dicom_listener.assembly_without_magnitude import without_magnitude
 from dicom_listener.images import AssembledSeries, MrImage, Sequence, SeriesState, SeriesStatus
@@ -282,7 +282,7 @@ class Assembly:
                 n_echoes=grid.n_echoes,
                 n_slices=grid.n_slices,
                 field_strength_t=field,
-                fault=grid.fault,
+                fault=grid.fault or unequal_display({image.display_slope for image in images}),
             ),
             revision=1 + max(part.late for part in group),
             last_seq=max(image.seq for image in images),

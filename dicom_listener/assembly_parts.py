@@ -46,6 +46,7 @@ class Placed:
     declared_echoes: int
     declared_slices: int
     processing: str
+    display_slope: float | None
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -315,6 +316,7 @@ def place(image: MrImage, seq: int, normal: NDArray[np.float64]) -> Placed | Non
         declared_echoes=image.declared_echoes or 0,
         declared_slices=image.declared_slices or 0,
         processing=image.processing,
+        display_slope=image.display_slope,
     )
 
 

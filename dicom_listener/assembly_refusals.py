@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from dicom_listener.images import Sequence
 
 MINIMUM_ECHOES = 3
@@ -18,8 +20,8 @@ def refusal(
 ) -> str | None:
     """Return the first cause against using a series for holmium; None where there is none.
 
-    `fault` is what its own grid has against it (equal echo times, contradicting images, irregular spacing); it
-    comes before the count of echoes, because it falsifies the count.
+    `fault` is what its own images have against it (equal echo times, contradicting images, irregular spacing,
+    unequal display); it comes before the count of echoes, because it falsifies the count.
     """
     if sequence is Sequence.SPIN_ECHO:
         return "Spin echo: its decay is T2, not T2*; a holmium series must be a multi-echo gradient echo."
@@ -34,6 +36,19 @@ def refusal(
     if field_strength_t is None:
         return "The header does not state the field strength; the relaxivity of holmium depends on it."
     return None
+
+
+def unequal_display(slopes: Collection[float | None]) -> str | None:
+    """Say that images are known as displayed only, each with another factor; None where all have one, or the signal.
+
+    `slopes` are the different RescaleSlopes of Philips images that lack the scale slope, None for all other images.
+    """
+    if len(slopes) < 2:
+        return None
+    return (
+        "The Philips scale slope (2005,100E) is missing, and the images are displayed with different slopes; the decay "
+        "cannot be recovered. Send the series with its private attributes."
+    )
 
 
 def no_magnitude(count: int) -> str:

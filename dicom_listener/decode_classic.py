@@ -45,7 +45,8 @@ def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, .
     acquired_at, remark = acquisition_time(dataset, time_zone)
     slope, intercept = rescale_of(dataset)
     scale_slope = philips_scale_slope(dataset)
-    if is_philips(dataset) and scale_slope is None and kind is ImageKind.MAGNITUDE:
+    displayed = is_philips(dataset) and scale_slope is None and kind is ImageKind.MAGNITUDE
+    if displayed:
         remark = f"{remark} {NO_SCALE_SLOPE}".strip()
     image = MrImage(
         signal=Scaling(slope=slope, intercept=intercept, scale_slope=scale_slope).signal(values[0]),
@@ -63,6 +64,7 @@ def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, .
         field_strength_t=number(dataset.get("MagneticFieldStrength")),
         declared_images=integer(dataset.get("ImagesInAcquisition")),
         processing=processing_of(kind_words),
+        display_slope=slope if displayed else None,
         **series_fields(dataset),
     )
     return (image,), remark

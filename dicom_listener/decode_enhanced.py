@@ -64,7 +64,8 @@ def enhanced_images(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage,
         kind = frame.kind()
         slope, intercept = rescale_of(frame.group("PixelValueTransformationSequence"), frame.philips, dataset)
         scale_slope = philips_scale_slope(frame.philips, frame.item, dataset)
-        if philips and scale_slope is None and kind is ImageKind.MAGNITUDE and NO_SCALE_SLOPE not in remark:
+        displayed = philips and scale_slope is None and kind is ImageKind.MAGNITUDE
+        if displayed and NO_SCALE_SLOPE not in remark:
             remark = f"{remark} {NO_SCALE_SLOPE}".strip()
         orientation = numbers_of(
             frame.of("PlaneOrientationSequence", "ImageOrientationPatient"), 6, "ImageOrientationPatient"
@@ -87,6 +88,7 @@ def enhanced_images(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage,
                 sequence=frame.sequence(),
                 field_strength_t=number(frame.anywhere("MagneticFieldStrength")),
                 processing=processing_of(frame.type_words()),
+                display_slope=slope if displayed else None,
                 **series,
             )
         )

@@ -21,6 +21,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from zoneinfo import ZoneInfo
 
+from pydicom.uid import RLELossless
+
 from dicom_listener.decoding_frames import (
     DECODE,
     EXIT_MEMORY,
@@ -35,7 +37,7 @@ from dicom_listener.decoding_frames import (
     loads,
 )
 from dicom_listener.images import DecodedInstance, PatientIdentity, StructureSet
-from dicom_listener.instance_header import UnreadableInstanceError, read_header
+from dicom_listener.instance_header import LOSSLESS, UnreadableInstanceError, read_header
 from dicom_listener.times import parse_date
 
 _LOG = logging.getLogger(__name__)
@@ -126,6 +128,8 @@ class DecodingProcess:
         except _FailedError as failure:
             _LOG.warning("%s The next instance has a new decoding process.", failure)
             return _unusable(data, f"{failure} The instance is stored but not used.")
+        if not answer.images and _in_jpeg_family(data):
+            self._renew()
         return answer
 
     def same_pixels(self, one: bytes, other: bytes) -> bool:
@@ -137,10 +141,13 @@ class DecodingProcess:
             As `decode`.
         """
         try:
-            return self._ask([SAME_PIXELS, one, other], bool)
+            same = self._ask([SAME_PIXELS, one, other], bool)
         except _FailedError as failure:
             _LOG.warning("%s Two instances with one UID count as different.", failure)
             return False
+        if not same and (_in_jpeg_family(one) or _in_jpeg_family(other)):
+            self._renew()
+        return same
 
     def label_map(self, data: bytes, labels: Mapping[int, str], *, name: str = "label map") -> tuple[StructureSet, str]:
         """Read a NIfTI file as `dicom_listener.label_map.label_map` does.
@@ -233,6 +240,13 @@ class DecodingProcess:
             self._worker = _started(self._memory_limit_bytes, self._timeout_s)
         return self._worker
 
+    def _renew(self) -> None:
+        """Give the next request a new process: a native codec that refused damaged data may have damaged its memory."""
+        with self._lock:
+            if not self._closed:
+                self._end()
+                self._running()
+
     def _await_start(self, worker: _Worker) -> None:
         try:
             first = worker.channel.receive(limit_bytes=len(READY) + 64, until=time.monotonic() + _START_TIMEOUT_S)
@@ -298,6 +312,13 @@ def _started(memory_limit_bytes: int, timeout_s: float) -> _Worker:
 
 def _how(status: int | None) -> str:
     return f"signal {-status}" if status is not None and status < 0 else f"exit status {status}"
+
+
+def _in_jpeg_family(data: bytes) -> bool:
+    try:
+        return read_header(data).transfer_syntax_uid in LOSSLESS - {RLELossless}
+    except UnreadableInstanceError:
+        return False
 
 
 def _unusable(data: bytes, reason: str) -> DecodedInstance:

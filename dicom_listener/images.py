@@ -78,6 +78,8 @@ class MrImage:
     processing: str = ""
     """The scanner's filters that ImageType names (ND, NORM, DIS2D, …), sorted: a scanner may send a series twice, with
     and without, and the echoes of one are not echoes of the other."""
+    display_slope: float | None = None
+    """RescaleSlope of a Philips magnitude without its scale slope: the signal is known up to a factor of display."""
 
     def __post_init__(self) -> None:
         freeze(self, "signal")

@@ -11,16 +11,20 @@ from datetime import date, datetime, time, timedelta, timezone, tzinfo
 
 from pydicom.dataset import Dataset
 
-_DATE = re.compile(r"(\d{4})[.\-]?(\d{2})[.\-]?(\d{2})$")
+_DATE = re.compile(r"(\d{4})[.\-]?(\d{2})[.\-]?(\d{2})", re.ASCII)
 """YYYYMMDD; with separators as ACR-NEMA wrote them."""
-_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6})\d*)?)?)?$")
-_DATE_TIME = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?(?:\.(\d{1,6})\d*)?(?:([+-])(\d{2})(\d{2}))?$")
-_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})$")
+_TIME = re.compile(r"(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6})\d*)?)?)?", re.ASCII)
+_DATE_TIME = re.compile(
+    r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?(?:\.(\d{1,6})\d*)?(?:([+-])(\d{2})(\d{2}))?", re.ASCII
+)
+_OFFSET = re.compile(r"([+-])(\d{2}):?(\d{2})", re.ASCII)
+_YEARS = range(2, 9999)
+"""One short of what a datetime holds at either end: every conversion to another zone stays within."""
 
 
 def parse_date(text: object) -> date | None:
     """Read a DA value; None where it is empty or no date."""
-    match = _DATE.match(_text(text))
+    match = _DATE.fullmatch(_text(text))
     if match is None:
         return None
     try:
@@ -34,7 +38,7 @@ def parse_time(text: object) -> tuple[time, bool] | None:
 
     DICOM allows second 60. It is returned as second 59 with True, for the caller to add one second.
     """
-    match = _TIME.match(_text(text))
+    match = _TIME.fullmatch(_text(text))
     if match is None:
         return None
     hour, minute, second = (int(part) if part else 0 for part in match.groups()[:3])
@@ -47,13 +51,13 @@ def parse_time(text: object) -> tuple[time, bool] | None:
 
 def parse_offset(text: object) -> timezone | None:
     """Read ``±HHMM`` as a fixed zone; None where it is empty, malformed or beyond −12…+14 h."""
-    match = _OFFSET.match(_text(text))
+    match = _OFFSET.fullmatch(_text(text))
     return None if match is None else _fixed_zone(*match.groups())
 
 
 def parse_date_time(text: object, zone: tzinfo) -> datetime | None:
     """Read a DT value; an offset in the value wins over `zone`; missing trailing parts count as their smallest."""
-    match = _DATE_TIME.match(_text(text))
+    match = _DATE_TIME.fullmatch(_text(text))
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, sign, offset_hour, offset_minute = match.groups()
@@ -111,10 +115,6 @@ def _fixed_zone(sign: str, hours: str, minutes: str) -> timezone | None:
 
 
 def _join(day: date, clock: tuple[time, bool], zone: tzinfo) -> datetime | None:
-    value = datetime.combine(day, clock[0], tzinfo=zone)
-    if not clock[1]:
-        return value
-    try:
-        return value + timedelta(seconds=1)
-    except OverflowError:
+    if day.year not in _YEARS:
         return None
+    return datetime.combine(day, clock[0], tzinfo=zone) + timedelta(seconds=int(clock[1]))

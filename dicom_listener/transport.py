@@ -133,7 +133,7 @@ class BoundedRequestHandler(RequestHandler):
 
 
 def _check_decodable(asked: AssociationRequest, connection: socket.socket) -> None:
-    # Here, where it costs a peer its own connection only, and no association a place.
+    # Here, where it costs a peer its own connection only: in pynetdicom's threads it would hold a place for 10 s.
     try:
         pdu = A_ASSOCIATE_RQ()
         pdu.decode(asked.pdu)
@@ -272,12 +272,12 @@ class BoundedServer(ThreadedAssociationServer):
                 if isinstance(connection, ssl.SSLSocket):
                     shake_hands(connection, deadline_s)
                 asked = read_request(connection, address, deadline_s)
-            _check_decodable(asked, connection)
             rejection = self._admit(asked)
             if rejection is not None:
                 reject(connection, result=rejection.result, source=rejection.source, reason=rejection.reason)
                 return
             try:
+                _check_decodable(asked, connection)
                 BoundedRequestHandler(connection, client_address, self, asked)
             except BaseException:
                 self.left(asked)

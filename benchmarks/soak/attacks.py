@@ -243,13 +243,17 @@ def slow_drip(battle: Battle) -> None:
             peer = stack.enter_context(battle.associated())
             peer.send(_store_command())
             drips.append((peer, chunks))
+        ended = set[Peer]()
         for step in range(40):
             for peer, chunks in drips:
-                with contextlib.suppress(PeerGoneError):
+                try:
                     peer.send(chunks[step])
+                except PeerGoneError:
+                    ended.add(peer)
             battle.under_way.set()
             if battle.stop.wait(1.0):
-                break
+                return
+        _require(len(ended) == len(drips), "One byte a second was listened to for 40 s.")
 
 
 @_attack("500 idle sockets")

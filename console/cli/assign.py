@@ -71,7 +71,7 @@ def assign(
 def _bound(record: Record) -> Snapshot:
     """What every series is, without computing a dose."""
     with progress_bar() as progress, DecodingProcess() as decoding:
-        engine = Engine(decode=decoding.decode)
+        engine = Engine(reader=decoding)
         task = progress.add_task("reading", total=record.head().seq)
         for event in replayed(record, engine):
             progress.update(task, completed=event.seq)

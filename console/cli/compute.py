@@ -53,7 +53,7 @@ def watch(
 
     if file.exists():
         with open_record(file) as record, decoding:
-            engine = Engine(decode=decoding.decode)
+            engine = Engine(reader=decoding)
             session = Session(
                 record=record,
                 engine=engine,
@@ -147,7 +147,7 @@ def quantified(file: Path, overrides: dict[str, object]) -> Snapshot:
         engine = Engine(
             overrides=overrides,
             announce=lambda words: progress.update(task, description=words or "computing"),
-            decode=decoding.decode,
+            reader=decoding,
         )
         for event in replayed(record, engine):
             progress.update(task, completed=event.seq)

@@ -35,7 +35,7 @@ def replay(
         head = record.verify()
         task = progress.add_task("recomputing", total=head.seq)
         comparisons = verify_shown(
-            record, progress=lambda event: progress.update(task, completed=event.seq), decode=decoding.decode
+            record, progress=lambda event: progress.update(task, completed=event.seq), reader=decoding
         )
     for comparison in comparisons:
         say(f"{comparison.label} (event {comparison.seq}): {comparison.verdict}. {comparison.detail}".rstrip())

@@ -134,7 +134,7 @@ class LiveDashboard:
         with DecodingProcess() as decoding:
             session = Session(
                 record=self._record,
-                engine=Engine(announce=thread.announce, decode=decoding.decode),
+                engine=Engine(announce=thread.announce, reader=decoding),
                 clock=system_clock,
                 on_update=self._on_update,
                 on_snapshot=thread.publish,
@@ -229,7 +229,7 @@ def run_replay(record: Record, *, speed: float) -> int:
 
 def _replayed(record: Record, speed: float, thread: EngineThread, moment: list[datetime]) -> None:
     with DecodingProcess() as decoding:
-        engine = Engine(announce=thread.announce, decode=decoding.decode)
+        engine = Engine(announce=thread.announce, reader=decoding)
         session = Session(record=record, engine=engine, clock=lambda: moment[0], on_snapshot=thread.publish)
         _replay(session, record, speed, thread, moment)
 

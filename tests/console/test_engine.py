@@ -18,6 +18,7 @@ from console.demo.phantom_dicom import PhantomOptions, PhantomTreatment, small_o
 from console.demo.phantom_headers import Flavour
 from console.engine import AlarmFound, Engine, FractionComputed, SeriesComplete
 from console.outputs.nifti import map_hashes
+from console.reader import InThisProcess
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import DecodedInstance
 from quantify.findings import FractionResult, FractionStatus, Registration, RegistrationStatus
@@ -528,7 +529,12 @@ def in_one_window(phantom: PhantomTreatment) -> list[dict]:
 
 def test_the_engine_reads_by_what_it_is_given(phantom):
     """A reader that finds nothing to use gives a treatment without images, and no error."""
-    engine = Engine(decode=lambda data, *, time_zone: DecodedInstance(reason="nothing"))
+
+    class Blind(InThisProcess):
+        def decode(self, data, *, time_zone):
+            return DecodedInstance(reason="nothing")
+
+    engine = Engine(reader=Blind())
     feeder = Feeder(engine=engine)
     feeder.plan(phantom.plan_path)
     feeder.send(phantom.reference)

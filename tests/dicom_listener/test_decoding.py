@@ -135,6 +135,16 @@ def test_native_codecs_work_under_the_limits(process, tmp_path):
     assert process.same_pixels(coded, SMALL)
 
 
+def test_a_codec_that_refused_an_object_decodes_no_other(process):
+    random = classic(syntax=JPEG2000Lossless, data=encapsulate([np.random.default_rng(4).bytes(500)]))
+    for refuse in (lambda: process.decode(random, time_zone=AMSTERDAM), lambda: process.same_pixels(random, SMALL)):
+        process.warm()
+        before = process.pid
+        refuse()
+        assert process.pid != before
+        assert not running(before)
+
+
 def test_every_noun_passes_between_the_processes_unchanged():
     points = np.random.default_rng(2).normal(size=(7, 3))
     given = DecodedInstance(

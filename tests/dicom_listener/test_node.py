@@ -154,9 +154,12 @@ def test_a_large_data_set_may_take_longer_than_the_timeout(node, monkeypatch):
     uid, data = encoded(1)
     with RawPeer(node.port).associated() as peer:
         peer.send(store_command(uid) + p_data(0, data[:-8]))
-        vars(node.listener._server.budget)  # nothing here is of interest but the time
-        for state in list(node.listener._open.values()):
-            state.association.dimse._began_s -= 200  # the timeout is 60 s; the bytes at 1 B/s are more than 200 s
+        (state,) = node.listener._open.values()
+        for _ in range(500):
+            if state.association.dimse._received_bytes == len(data) - 8:
+                break
+            time.sleep(0.01)
+        state.association.dimse._began_s -= 200  # the timeout is 60 s; the bytes at 1 B/s are more than 200 s
         peer.send(p_data(2, data[-8:]))
         assert peer.status() == 0
 
@@ -198,7 +201,7 @@ def test_requests_at_once_do_not_exceed_the_limit(node):
         (associate_rq(version=2), (1, 2, 2)),
         (associate_rq(calling=b""), (1, 1, 3)),
         (associate_rq(calling=b"A\nB"), (1, 1, 3)),
-        (associate_rq(calling=b"\xff\xfe"), (1, 1, 7)),
+        (associate_rq(calling=b"\xff\xfe"), (1, 1, 3)),
         (associate_rq(calling=b"A\\B"), (1, 1, 3)),
     ],
     ids=["called", "version", "no_calling", "newline", "not_ascii", "backslash"],
@@ -208,10 +211,7 @@ def test_a_rejection_says_why_in_the_standards_numbers(node, request_pdu, answer
     with RawPeer(node.port) as peer:
         peer.send(request_pdu)
         pdu = peer.answer()
-    if answer == (1, 1, 7) and b"\xff" in request_pdu:
-        assert pdu[0] in (0x03, 0x07)  # escaped it is no listed title; as it is it may not be decodable
-    else:
-        assert (pdu[0], tuple(pdu[7:10])) == (0x03, answer)
+    assert (pdu[0], tuple(pdu[7:10])) == (0x03, answer)
     assert node.events(Kind.ASSOCIATION_OPENED) == []
 
 
@@ -233,7 +233,7 @@ def test_any_mutilated_request_leaves_no_trace_and_no_traceback(node, capfd):
         if not (node.listener._open or node.listener._negotiating or node.listener._lingering):
             break
         time.sleep(0.01)
-    assert not (node.listener._open or node.listener._negotiating or node.listener._lingering)
+    assert (node.listener._open, node.listener._negotiating, node.listener._lingering) == ({}, set(), set())
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -274,7 +274,7 @@ def test_named_types_are_preferred_to_implicit_ones_and_those_to_compression():
     assert transfer_syntaxes(SiteSettings()) == offered[:2]
 
 
-@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI", "ignore:The value length")
 @pytest.mark.parametrize("uid", ["1." + "2" * 63, "1.2\n3", "x"], ids=["65_characters", "newline", "letter"])
 def test_an_invalid_uid_of_the_command_is_answered(node, uid):
     with RawPeer(node.port).associated() as peer:
@@ -285,7 +285,7 @@ def test_an_invalid_uid_of_the_command_is_answered(node, uid):
 
 
 def test_a_command_that_never_ends_ends_its_association(node):
-    with RawPeer(node.port).associated() as peer, pytest.raises(ConnectionError):
+    with RawPeer(node.port).associated() as peer, pytest.raises(ConnectionError):  # noqa: PT012 - as above
         for _ in range(50):
             peer.send(p_data(1, bytes(10_000)))
             time.sleep(0.005)
@@ -368,7 +368,7 @@ def test_a_name_that_is_not_known_is_one_sentence(tmp_path, monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr("socket.getaddrinfo", unknown)
-    with pytest.raises(ListenerError, match=r"nowhere\.example port 0: the name is not known \(site\.host\)"):
+    with pytest.raises(ListenerError, match=r"the name nowhere\.example is not known \(site\.host\)"):
         Node(tmp_path, host="nowhere.example")
 
 

@@ -125,8 +125,9 @@ def test_a_file_cut_anywhere_gives_what_is_before_the_cut_and_takes_nothing(path
         ends[length], damage = end_of(path, whole)
         assert damage is not None, length
         assert path.read_bytes() == whole.bytes[:length]
-        with pytest.raises(RecordCorruptError, match=re.escape(str(path))):
-            Record.open(path)
+        if length // PAGE_BYTES < pages - 1:  # the content of an object is verified when it is read
+            with pytest.raises(RecordCorruptError, match=re.escape(str(path))):
+                Record.open(path)
     assert len({end for end in ends.values() if end > 0}) > 5  # the later the cut, the more there is
     assert list(ends.values()) == sorted(ends.values())
 

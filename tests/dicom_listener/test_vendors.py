@@ -454,10 +454,21 @@ def test_what_is_displayed_is_not_the_signal(write):
     (first, last) = (truth.signal[0, 1].max(), truth.signal[2, 1].max())
     series = series_of(received(write(truth, kinds=(M,))))
     assert series.signal[2, 1].max() / series.signal[0, 1].max() == pytest.approx(last / first, rel=1e-3)
-    if write is philips_classic:
-        displayed = series_of(received(write(truth, scale_slope=False)))
-        assert displayed.signal[2, 1].max() / displayed.signal[0, 1].max() > 1.5 * last / first
-        assert "scale slope (2005,100E) is missing" in decoded(write(truth, scale_slope=False)[0]).reason
+
+
+def test_philips_images_displayed_with_different_slopes_are_refused_without_their_scale_slope():
+    files = philips_classic(phantom(), scale_slope=False)
+    assert "scale slope (2005,100E) is missing" in decoded(files[0]).reason
+    state = only(received(files))
+    assert (state.status, state.received) == (COMPLETE, 12)
+    assert state.holmium_refusal == (
+        "The Philips scale slope (2005,100E) is missing, and the images are displayed with different slopes; the decay "
+        "cannot be recovered. Send the series with its private attributes."
+    )
+    # One that lost it among others that have it is no better; one slope for all is one factor for all.
+    assert only(received([*philips_classic(phantom())[:-1], files[-1]])).holmium_refusal == state.holmium_refusal
+    alike = [rewritten(data, lambda made: setattr(made, "RescaleSlope", "1.5")) for data in files]
+    assert only(received(alike)).holmium_refusal is None
 
 
 def test_every_kind_of_a_philips_object_has_its_own_rescale_pair():
@@ -554,6 +565,32 @@ def test_a_count_of_the_series_covers_all_its_repetitions():
     assert {s.reason for s in received(both[:20]).states()} >= {
         "incomplete: the header declares 24 images, 20 have come"
     }
+
+
+# -- real files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("folder", "n_series"), [("siemens_gre_6echo", 1), ("siemens_xa30_enhanced_2echo", 1), ("siemens_spin_echo", 1)]
+)
+def test_real_files_are_read_the_same_however_they_come(real_data, folder, n_series):
+    """In any order, over three associations, twice, under other instance numbers."""
+    files = [path.read_bytes() for path in sorted((real_data / folder).iterdir()) if path.name != "LICENSE"]
+    straight = received(files)
+    assert len(straight.states()) == n_series
+    parts = mixed(files, 7)
+    for other in (received(parts), received(parts[::3], parts[1::3], parts[2::3]), received(parts, parts[:9])):
+        for found, expected in zip(other.states(), straight.states(), strict=True):
+            assert replace(found, last_seq=0, revision=1) == replace(expected, last_seq=0)
+            one, two = series_of(other, found), series_of(straight, expected)
+            assert (one is None) == (two is None)
+            assert one is None or np.array_equal(one.signal, two.signal)
+
+
+def test_a_real_philips_object_declares_its_slices_and_echoes(real_data):
+    (path,) = (p for p in (real_data / "philips_enhanced_2echo").iterdir() if p.name != "LICENSE")
+    images = decoded(path.read_bytes()).images
+    assert {(image.declared_echoes, image.declared_slices) for image in images} == {(2, 13)}
 
 
 # -- geometry --------------------------------------------------------------------------------------------------------
