@@ -294,6 +294,7 @@ class Engine:
             anatomy=self._outcome.anatomy,
             volumes=self._outcome.volumes.all,
             structure_faults=self._outcome.volumes.faults,
+            structure_remarks=self._outcome.volumes.remarks,
             results=self._outcome.results,
             methods=self._outcome.methods,
             awaited=awaited,

@@ -81,6 +81,8 @@ class Snapshot:
     anatomy: Anatomy | None = field(default=None, repr=False)
     volumes: tuple[Volume, ...] = field(default=(), repr=False)
     structure_faults: tuple[str, ...] = ()
+    structure_remarks: tuple[str, ...] = ()
+    """Which object a volume is from, where there are several; what was assumed of one."""
     results: tuple[FractionResult, ...] = field(default=(), repr=False)
     """In order of injection; only fractions that have a result or an error."""
     methods: str = ""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import re
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -18,7 +17,7 @@ from config.plan import PatientPlan
 from dicom_listener import failpoints
 from dicom_listener.events import Kind
 from dicom_listener.instance_header import InstanceHeader, UnreadableInstanceError, read_header
-from dicom_listener.owed_events import OwedEvents
+from dicom_listener.owed_events import OwedEvents, StorageFailures
 from dicom_listener.record import Record, RecordError, RecordFullError
 from dicom_listener.same_content import same_content
 from dicom_listener.statuses import (
@@ -29,6 +28,7 @@ from dicom_listener.statuses import (
     SUCCESS,
     StoreStatus,
 )
+from dicom_listener.stored_index import StoredIndex, UndecidedError
 
 _LOG = logging.getLogger(__name__)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
@@ -59,46 +59,6 @@ class CommandUids:
 
     sop_class_uid: str
     sop_instance_uid: str
-
-
-@dataclass(kw_only=True)
-class _Index:
-    """Which objects a file holds under each SOP Instance UID, and which it says were quarantined."""
-
-    objects: dict[str, list[str]] = field(default_factory=dict)
-    quarantined: set[str] = field(default_factory=set)
-    read_to: int = 0
-    """The last event that was read from the file; later ones are noted as they are written."""
-
-
-@dataclass(kw_only=True)
-class _Failure:
-    """A time during which the machine let instances down: the same event says when it begins and when it has ended."""
-
-    status: StoreStatus
-    instances: int
-    first_utc: str
-    last_utc: str
-    said: int = 0
-
-    def payload(self) -> dict[str, Any]:
-        self.said = self.instances
-        return {
-            "status": self.status.code,
-            "comment": self.status.comment,
-            "instances": self.instances,
-            "first_utc": self.first_utc,
-            "last_utc": self.last_utc,
-        }
-
-
-class _UndecidedError(Exception):
-    """An instance has first to be compared with an object of a record."""
-
-    def __init__(self, record: Record, sha256: str) -> None:
-        super().__init__(sha256)
-        self.record = record
-        self.sha256 = sha256
 
 
 def is_valid_uid(text: str) -> bool:
@@ -168,11 +128,10 @@ class Admission:
         self._minimum_free_bytes = minimum_free_mb * _MEGABYTE
         self._same_pixels = same_pixels
         self._lock = threading.Lock()
-        self._failure: _Failure | None = None
-        self._failure_lock = threading.Lock()
         self.events = OwedEvents(record, clock, actor=actor)
-        self._known = _caught_up(_Index(), record)
-        self._quarantine: tuple[Record, _Index] | None = None
+        self._failures = StorageFailures(self.events, clock)
+        self._known = StoredIndex(record)
+        self._quarantine: StoredIndex | None = None
         self._in_doubt = False
 
     def admit(self, data: bytes, *, association: str, command: CommandUids | None = None) -> Admitted:
@@ -189,9 +148,9 @@ class Admission:
             _LOG.error("An instance of association %s was not stored: %s: %s", association, type(error).__name__, error)
             admitted = _refused(_status_of(error))
         if admitted.status.code == OUT_OF_RESOURCES.code:
-            self._note_failure(admitted.status)
+            self._failures.failed(admitted.status)
         elif admitted.fate in (Fate.STORED, Fate.QUARANTINED):
-            self._note_end_of_failure()
+            self._failures.succeeded()
         if admitted.fate is Fate.REFUSED:
             self.refuse(admitted.status, association=association)
         return admitted
@@ -208,33 +167,12 @@ class Admission:
 
     def close(self) -> None:
         """Record what is owed, if that is possible, and close the quarantine file, if it was opened."""
-        self._note_end_of_failure()
+        self._failures.succeeded()
         self.settle()
         with self._lock:
             if self._quarantine is not None:
-                self._quarantine[0].close()
+                self._quarantine.record.close()
                 self._quarantine = None
-
-    def _note_failure(self, status: StoreStatus) -> None:
-        now = self._clock().isoformat()
-        with self._failure_lock:
-            begins = self._failure is None
-            if self._failure is None:
-                self._failure = _Failure(status=status, instances=0, first_utc=now, last_utc=now)
-            self._failure.status = status
-            self._failure.instances += 1
-            self._failure.last_utc = now
-            payload = self._failure.payload() if begins else None
-        if payload is not None:
-            self.events.append(Kind.STORAGE_FAILED, payload)
-
-    def _note_end_of_failure(self) -> None:
-        if self._failure is None:
-            return
-        with self._failure_lock:
-            ended, self._failure = self._failure, None
-        if ended is not None and ended.instances > ended.said:
-            self.events.append(Kind.STORAGE_FAILED, ended.payload())
 
     def _admit(self, data: bytes, association: str, command: CommandUids | None) -> Admitted:
         if shutil.disk_usage(self._record.path.parent).free < self._minimum_free_bytes:
@@ -261,7 +199,7 @@ class Admission:
             try:
                 with self._lock:
                     return self._place_noting_doubt(data, header, association, verdicts)
-            except _UndecidedError as undecided:
+            except UndecidedError as undecided:
                 # Not under the lock: to compare two large instances takes seconds, and others have to be stored.
                 stored = undecided.record.object_bytes(undecided.sha256)
                 verdicts[undecided.sha256] = self._same(stored, data)
@@ -280,7 +218,7 @@ class Admission:
         self._catch_up()
         try:
             return self._place(data, header, association, verdicts)
-        except _UndecidedError:
+        except UndecidedError:
             raise
         except BaseException:
             # Whether something was written before it failed, only the files know.
@@ -290,21 +228,21 @@ class Admission:
     def _catch_up(self) -> None:
         if not self._in_doubt:
             return
-        _caught_up(self._known, self._record)
+        self._known.catch_up()
         if self._quarantine is not None:
-            _caught_up(self._quarantine[1], self._quarantine[0])
+            self._quarantine.catch_up()
         self._in_doubt = False
 
     def _place(self, data: bytes, header: InstanceHeader, association: str, verdicts: dict[str, bool]) -> Admitted:
         difference = None if self._patient is None else other_patient(header, self._patient)
         if difference is not None:
             return self._to_quarantine(data, header, association, verdicts, "other_patient", difference)
-        if _find(self._record, self._known, data, header, verdicts) is not None:
+        if self._known.find(data, header.sop_instance_uid, verdicts) is not None:
             return Admitted(fate=Fate.DUPLICATE, series_instance_uid=header.series_instance_uid)
         if header.sop_instance_uid in self._known.objects:
             text = "The SOP Instance UID is in the treatment file with another content; both are kept."
             return self._to_quarantine(data, header, association, verdicts, "uid_conflict", text)
-        self._store(self._record, self._known, data, header, association)
+        self._store(self._known, data, header, association)
         return Admitted(fate=Fate.STORED, series_instance_uid=header.series_instance_uid)
 
     def _to_quarantine(
@@ -317,15 +255,13 @@ class Admission:
         text: str,
     ) -> Admitted:
         if self._quarantine is None:
-            opened = self._quarantine_factory()
-            self._quarantine = (opened, _caught_up(_Index(), opened))
+            self._quarantine = StoredIndex(self._quarantine_factory())
         failpoints.reach("admission.quarantine_opened")
-        quarantine, index = self._quarantine
-        digest = _find(quarantine, index, data, header, verdicts)
+        digest = self._quarantine.find(data, header.sop_instance_uid, verdicts)
         if digest is not None and digest in self._known.quarantined:
             return Admitted(fate=Fate.DUPLICATE)
         if digest is None:
-            digest = self._store(quarantine, index, data, header, association)
+            digest = self._store(self._quarantine, data, header, association)
         failpoints.reach("admission.quarantine_stored")
         # After the object is durable. Its hash only: the treatment file holds nothing of another patient.
         payload = {"association": association, "sha256": digest, "cause": cause, "text": text}
@@ -334,7 +270,7 @@ class Admission:
         failpoints.reach("admission.quarantine_recorded")
         return Admitted(fate=Fate.QUARANTINED)
 
-    def _store(self, record: Record, index: _Index, data: bytes, header: InstanceHeader, association: str) -> str:
+    def _store(self, index: StoredIndex, data: bytes, header: InstanceHeader, association: str) -> str:
         payload = {
             "association": association,
             "sop_class_uid": header.sop_class_uid,
@@ -343,41 +279,14 @@ class Admission:
             "modality": header.modality[:16],
         }
         failpoints.reach("admission.before_store")
-        digest = self._append(record, Kind.INSTANCE_STORED, payload, data)
-        index.objects.setdefault(header.sop_instance_uid, []).append(digest)
+        digest = self._append(index.record, Kind.INSTANCE_STORED, payload, data)
+        index.note(header.sop_instance_uid, digest)
         failpoints.reach("admission.after_store")
         return digest
 
     def _append(self, record: Record, kind: Kind, payload: dict[str, Any], data: bytes | None = None) -> str:
         event = record.append(kind, payload, actor=self._actor, utc=self._clock(), data=data)
         return event.object_sha256 or ""
-
-
-def _find(record: Record, index: _Index, data: bytes, header: InstanceHeader, verdicts: dict[str, bool]) -> str | None:
-    """Return the hash of the object that holds the same data set under the same UID, if there is one."""
-    candidates = index.objects.get(header.sop_instance_uid, [])
-    if candidates and (digest := hashlib.sha256(data).hexdigest()) in candidates:
-        return digest
-    for digest in candidates:
-        if digest not in verdicts:
-            raise _UndecidedError(record, digest)
-        if verdicts[digest]:
-            return digest
-    return None
-
-
-def _caught_up(index: _Index, record: Record) -> _Index:
-    """Read into `index` what the file holds beyond the last reading."""
-    while events := record.events(index.read_to):
-        for event in events:
-            if event.kind == Kind.INSTANCE_STORED and event.object_sha256 is not None:
-                digests = index.objects.setdefault(str(event.payload.get("sop_instance_uid", "")), [])
-                if event.object_sha256 not in digests:
-                    digests.append(event.object_sha256)
-            elif event.kind == Kind.INSTANCE_QUARANTINED:
-                index.quarantined.add(str(event.payload.get("sha256", "")))
-        index.read_to = events[-1].seq
-    return index
 
 
 def _status_of(error: Exception) -> StoreStatus:

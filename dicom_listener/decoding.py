@@ -38,6 +38,7 @@ from dicom_listener.decoding_frames import (
 )
 from dicom_listener.images import DecodedInstance, PatientIdentity, StructureSet
 from dicom_listener.instance_header import LOSSLESS, UnreadableInstanceError, read_header
+from dicom_listener.pixels import CODEC_FAILED
 from dicom_listener.times import parse_date
 
 _LOG = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class DecodingProcess:
         except _FailedError as failure:
             _LOG.warning("%s The next instance has a new decoding process.", failure)
             return _unusable(data, f"{failure} The instance is stored but not used.")
-        if not answer.images and _in_jpeg_family(data):
+        if CODEC_FAILED in answer.reason and _in_jpeg_family(data):
             self._renew()
         return answer
 

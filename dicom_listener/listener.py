@@ -30,7 +30,6 @@ from dicom_listener.access import refused_access
 from dicom_listener.admission import Admission, Admitted, CommandUids, Fate
 from dicom_listener.association_log import log_closed, log_instance, log_opened, log_refused
 from dicom_listener.connections import AssociationRequest
-from dicom_listener.decoding import DecodingProcess, DecodingProcessError
 from dicom_listener.events import Kind
 from dicom_listener.memory import keep_memory_small
 from dicom_listener.record import Record, RecordError
@@ -58,8 +57,6 @@ _SETTLE_TICKS = 10
 """Ticks between attempts to write events that the disk did not take."""
 _STOP_PATIENCE_S = 5.0
 """How long `stop` waits for what is in hand to be answered, and again for the associations' threads to end."""
-_COMPARISON_S = 5.0
-"""How long the pixels of two instances with one UID may take to compare; others wait for their answer."""
 _LINGERING = 32
 """Associations that are over, but whose peer has not closed the connection: so many beside the site's own limit."""
 _POLL_S = 0.001
@@ -99,6 +96,10 @@ class Listener:
         Whom the instances must be of; None takes all.
     clock
         The time, aware, for the events.
+    incomplete_after_s
+        A silence of a series is recorded a second time so much later; 0 for never.
+    same_pixels
+        Compares the pixels of two Part-10 files with one UID; None compares in this process what needs no native codec.
     """
 
     def __init__(
@@ -108,11 +109,13 @@ class Listener:
         settings: SiteSettings,
         patient: PatientPlan | None,
         clock: Callable[[], datetime],
+        *,
+        incomplete_after_s: float = 30.0,
+        same_pixels: Callable[[bytes, bytes], bool] | None = None,
     ) -> None:
         self._record = record
         self._settings = settings
         self._clock = clock
-        self._decoding = DecodingProcess(timeout_s=_COMPARISON_S)
         self._admission = Admission(
             record,
             quarantine_factory,
@@ -120,9 +123,9 @@ class Listener:
             clock,
             actor=ACTOR,
             minimum_free_mb=settings.minimum_free_disk_mb,
-            same_pixels=self._same_pixels,
+            same_pixels=same_pixels,
         )
-        self._silence = SeriesSilence(settings.series_quiet_s, record)
+        self._silence = SeriesSilence(settings.series_quiet_s, record, incomplete_after_s)
         self._open: dict[AssociationRequest, _Open] = {}
         self._negotiating: set[AssociationRequest] = set()
         self._lingering: set[AssociationRequest] = set()
@@ -215,14 +218,6 @@ class Listener:
             thread.join(timeout=_STOP_PATIENCE_S)
         self._append(Kind.LISTENER_STOPPED)
         self._admission.close()
-        self._decoding.close()
-
-    def _same_pixels(self, one: bytes, other: bytes) -> bool:
-        try:
-            return self._decoding.same_pixels(one, other)
-        except DecodingProcessError as error:
-            _LOG.error("Two instances with one UID count as different: %s", error)
-            return False
 
     def _admit(self, request: AssociationRequest) -> Rejection | None:
         rejection = refused_access(request, self._settings) or self._no_place(request)
@@ -378,12 +373,12 @@ class Listener:
             ticks += 1
             if ticks % _SETTLE_TICKS == 0:
                 self._admission.settle()
-            for series, instances in self._silence.fallen_quiet(time.monotonic()):
+            for silence in self._silence.fallen_quiet(time.monotonic()):
                 self._append(
                     Kind.SERIES_QUIET,
-                    series_instance_uid=series,
-                    seconds=self._settings.series_quiet_s,
-                    instances=instances,
+                    series_instance_uid=silence.series_instance_uid,
+                    seconds=silence.seconds,
+                    instances=silence.instances,
                 )
 
     def _append(self, kind: Kind, **payload: object) -> None:

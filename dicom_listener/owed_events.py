@@ -10,11 +10,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from dicom_listener.events import Kind
 from dicom_listener.record import Record
+from dicom_listener.statuses import StoreStatus
 
 _LOG = logging.getLogger(__name__)
 
@@ -85,3 +87,57 @@ class OwedEvents:
             _LOG.error("An event %s cannot be recorded yet: %s: %s", kind, type(error).__name__, error)
             return False
         return True
+
+
+@dataclass(kw_only=True)
+class _Failure:
+    status: StoreStatus
+    instances: int
+    first_utc: str
+    last_utc: str
+    said: int = 0
+
+
+class StorageFailures:
+    """The times during which disk or memory let instances down, each said when it begins and when it has ended.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, events: OwedEvents, clock: Callable[[], datetime]) -> None:
+        self._events = events
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failure: _Failure | None = None
+
+    def failed(self, status: StoreStatus) -> None:
+        """Note an instance that was refused with `status`."""
+        now = self._clock().isoformat()
+        with self._lock:
+            if self._failure is None:
+                self._failure = _Failure(status=status, instances=0, first_utc=now, last_utc=now)
+            self._failure.status = status
+            self._failure.instances += 1
+            self._failure.last_utc = now
+            if self._failure.said == 0:
+                self._say(self._failure)
+
+    def succeeded(self) -> None:
+        """Note that an instance was stored, or that no more will come."""
+        if self._failure is None:
+            return
+        with self._lock:
+            ended, self._failure = self._failure, None
+            if ended is not None and ended.instances > ended.said:
+                self._say(ended)
+
+    def _say(self, failure: _Failure) -> None:
+        failure.said = failure.instances
+        payload = {
+            "status": failure.status.code,
+            "comment": failure.status.comment,
+            "instances": failure.instances,
+            "first_utc": failure.first_utc,
+            "last_utc": failure.last_utc,
+        }
+        self._events.append(Kind.STORAGE_FAILED, payload)

@@ -35,6 +35,9 @@ from dicom_listener.codestreams import (
     jpeg_ls_frame,
 )
 
+CODEC_FAILED = "the data is damaged or too large"
+"""In the sentence of an image that a decoder was given and could not decode: native code may be left in any state."""
+
 NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian})
 
 _CODED: dict[str, Callable[[bytes], CodedFrame]] = {
@@ -203,8 +206,7 @@ def _decoded_frame(
         raise
     except Exception as error:  # decoders raise nearly anything on broken data
         raise PixelError(
-            f"Frame {index + 1} cannot be decoded as {syntax.name}: it is damaged or too large; send the series "
-            "uncompressed."
+            f"Frame {index + 1} cannot be decoded as {syntax.name}, {CODEC_FAILED}; send the series uncompressed."
         ) from error
 
 

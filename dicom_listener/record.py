@@ -21,7 +21,7 @@ from dicom_listener import failpoints
 from dicom_listener.events import Event
 from dicom_listener.record_chain import COLUMNS, Head, canonical_json, event_hash, event_of, sound_events
 from dicom_listener.record_connection import (
-    check_schema,
+    check_database,
     connected,
     connected_for_reading,
     connected_for_salvage,
@@ -312,7 +312,18 @@ class Record:
                 finally:
                     self._connection.execute(f"PRAGMA query_only={int(self.read_only)}")
 
-        publish(target, vacuum if self.damage is None else self._write_sound_part)
+        def sound_part(temporary: Path) -> None:
+            write_schema(temporary)
+            with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
+                copy.execute("BEGIN")
+                for seq in range(self._sound_head.seq):
+                    (row,) = self._rows(seq, 1)
+                    if row[5] is not None:
+                        copy.execute(_INSERT_OBJECT, (row[5], self.object_bytes(row[5])))
+                    copy.execute(_INSERT_EVENT, row)
+                copy.execute("COMMIT")
+
+        publish(target, vacuum if self.damage is None else sound_part)
 
     def close(self) -> None:
         """Close; the last to close leaves one file, without log and index, that read-only media can hold."""
@@ -358,39 +369,13 @@ class Record:
                     self.object_bytes(digest)
                     checked.add(digest)
                 head = following
-            self._check_around_the_chain()
+            with self._lock, said_of(self.path, "read"):
+                check_database(self.path, self._connection)
         except RecordError as error:
             if not is_damage(error):
                 raise
             return head, _with_end(error, head)
         return head, None
-
-    def _check_around_the_chain(self) -> None:
-        with self._lock, said_of(self.path, "read"):
-            orphan = value(
-                self._connection,
-                "SELECT sha256 FROM object WHERE sha256 NOT IN "
-                "(SELECT object FROM event WHERE object IS NOT NULL) LIMIT 1",
-            )
-            check_schema(self.path, self._connection)
-            found = str(value(self._connection, "PRAGMA integrity_check(1)"))
-        if orphan is not None:
-            raise RecordCorruptError(f"{self.path} holds an object whose event is missing ({orphan}); use a copy.")
-        if found != "ok":
-            raise RecordCorruptError(f"{self.path} is not a sound database ({' '.join(found.split())}); use a copy.")
-
-    def _write_sound_part(self, target: Path) -> None:
-        write_schema(target)
-        with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
-            copy.execute("BEGIN")
-            seq = 0
-            while seq < self._sound_head.seq:
-                (row,) = self._rows(seq, 1)
-                seq, digest = row[0], row[5]
-                if digest is not None:
-                    copy.execute(_INSERT_OBJECT, (digest, self.object_bytes(digest)))
-                copy.execute(_INSERT_EVENT, row)
-            copy.execute("COMMIT")
 
 
 def _with_end(error: RecordError, head: Head) -> str:

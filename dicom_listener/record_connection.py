@@ -104,6 +104,23 @@ def check_schema(path: Path, connection: sqlite3.Connection) -> None:
         raise RecordCorruptError(f"{path} has other tables or triggers than a treatment file; use a copy.")
 
 
+def check_database(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise RecordCorruptError if tables, structure or objects are not such as appending alone leaves them.
+
+    The content of pages is not looked at; 0.3 s per GB.
+    """
+    check_schema(path, connection)
+    orphan = value(
+        connection,
+        "SELECT sha256 FROM object WHERE sha256 NOT IN (SELECT object FROM event WHERE object IS NOT NULL) LIMIT 1",
+    )
+    if orphan is not None:
+        raise RecordCorruptError(f"{path} holds an object whose event is missing ({orphan}); use a copy.")
+    found = str(value(connection, "PRAGMA integrity_check(1)"))
+    if found != "ok":
+        raise RecordCorruptError(f"{path} is not a sound database ({' '.join(found.split())}); use a copy.")
+
+
 def enter_write_ahead_mode(path: Path, connection: sqlite3.Connection) -> None:
     """Switch to SQLite's write-ahead log; RecordError if the file cannot be written."""
     for _ in range(int(BUSY_TIMEOUT_S / _SWITCH_PAUSE_S)):

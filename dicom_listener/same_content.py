@@ -107,7 +107,10 @@ def _add_value(digest: hashlib._Hash, tag: int, value: bytes | memoryview) -> No
 
 @functools.lru_cache(maxsize=4096)
 def _is_text(tag: int) -> bool:
-    # By the dictionary, which is the same for both encodings; the padding of private elements has to agree.
+    # By the dictionary, which is the same for both encodings. Of private elements only the creators are known to be
+    # text (PS3.5, 7.8.1); the padding of the others has to agree.
+    if tag >> 16 & 1:
+        return 0x10 <= tag & 0xFFFF <= 0xFF
     return dictionary_has_tag(tag) and dictionary_VR(tag) in _PADDED
 
 

@@ -48,7 +48,7 @@ def application_entity(settings: SiteSettings) -> AE:
     entity.acse_timeout = min(ASSOCIATE_TIMEOUT_S, settings.network_timeout_s)
     entity.dimse_timeout = settings.network_timeout_s
     entity.network_timeout = settings.network_timeout_s
-    entity.add_supported_context(VERIFICATION)
+    entity.add_supported_context(VERIFICATION, [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN])
     for uid in (*STORAGE, *PRIVATE_STORAGE):
         entity.add_supported_context(uid, transfer_syntaxes(settings))
     return entity

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from config.settings import SiteSettings
 
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL"
-"""Of TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325, 4.2). Those of TLS 1.3 all have both."""
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:@SECLEVEL=2"
+"""Of TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325, 4.2), keys of 112 bits of strength or more.
+Those of TLS 1.3 all have both."""
 _ROUNDS = 10
 """A handshake in memory takes three."""
 _EXPIRED, _NOT_YET_VALID = 10, 9

@@ -15,11 +15,13 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from quantify.model import Array, FloatArray, Grid
 
 _PLANE_TOLERANCE_MM = 0.1
 """A contour's points may leave its plane, and contours of one plane each other, by what decimals round."""
+_SAME_POINT_MM = 0.02
 _CELLS_PER_VOXEL = 3
 _SCANLINES_PER_CELL = 4
 _CELL_LIMIT = 3_000_000
@@ -117,14 +119,22 @@ def _polygon(contour: FloatArray, number: int) -> FloatArray:
 def _distinct(polygons: list[FloatArray]) -> list[FloatArray]:
     """Return each polygon once: of one that was written twice the even-odd rule would leave nothing.
 
-    Two are the same if they have the same points to a hundredth of a millimetre, wherever each begins and whichever
-    way round it runs.
+    Two are the same if each point of either lies on a point of the other, to what decimals round: wherever each
+    begins and whichever way round it runs.
     """
-    found: dict[bytes, FloatArray] = {}
-    for points in polygons:
-        rounded = np.rint(points * 100.0) + 0.0
-        found.setdefault(np.unique(rounded, axis=0).tobytes(), points)
-    return list(found.values())
+    boxes = np.array([np.concatenate([points.min(axis=0), points.max(axis=0)]) for points in polygons])
+    kept: list[int] = []
+    for number, points in enumerate(polygons):
+        alike = np.flatnonzero(np.abs(boxes[kept] - boxes[number]).max(axis=1) <= _SAME_POINT_MM) if kept else ()
+        if not any(_same_points(points, polygons[kept[other]]) for other in alike):
+            kept.append(number)
+    return [polygons[number] for number in kept]
+
+
+def _same_points(first: FloatArray, second: FloatArray) -> bool:
+    one, other = KDTree(first), KDTree(second)
+    farthest = max(float(other.query(first)[0].max()), float(one.query(second)[0].max()))
+    return farthest <= _SAME_POINT_MM
 
 
 def _area_vector(points: FloatArray) -> FloatArray:

@@ -10,34 +10,7 @@ from benchmarks.fuzz.tree import EXPLICIT, IMPLICIT, LONG_LENGTH, PIXEL_DATA, UN
 
 Mutation = Callable[[File, Random], None]
 
-_VRS = [
-    *sorted(LONG_LENGTH),
-    *[
-        "AE",
-        "AS",
-        "AT",
-        "CS",
-        "DA",
-        "DS",
-        "DT",
-        "FD",
-        "FL",
-        "IS",
-        "LO",
-        "LT",
-        "PN",
-        "SH",
-        "SL",
-        "SS",
-        "ST",
-        "TM",
-        "UI",
-        "UL",
-        "US",
-    ],
-    "??",
-    "\0\0",
-]
+_VRS = [*sorted(LONG_LENGTH), *"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split(), "??"]  # noqa: SIM905
 _SYNTAXES = [
     IMPLICIT,
     EXPLICIT,

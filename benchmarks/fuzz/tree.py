@@ -19,7 +19,7 @@ _ITEM, _ITEM_END, _SEQUENCE_END = (struct.pack("<HH", 0xFFFE, e) for e in (0xE00
 
 @dataclass(kw_only=True)
 class Element:
-    """One element; ``items`` or ``fragments`` take the place of ``value``; ``length`` is what is told if it is a lie."""
+    """One element; ``items`` or ``fragments`` take the place of ``value``; ``length`` is a lie."""
 
     tag: int
     vr: str

@@ -12,11 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.soak.attacks import ATTACKS, Battle, send_zeros
-from benchmarks.soak.instances import ROOT, Hostile, hostile_instances, image, text
+from benchmarks.soak.attacks import ATTACKS, Battle, associated, send_zeros
+from benchmarks.soak.instances import ROOT, Hostile, hostile_instances, image
 from benchmarks.soak.listener_process import Footprint, ListenerProcess
-from benchmarks.soak.probe import echo_seconds, store_one, under_attack
-from benchmarks.soak.raw_pdu import Peer
+from benchmarks.soak.probe import store_one, under_attack, warm_up
 from dicom_listener.events import Kind
 from dicom_listener.record import Record
 
@@ -37,8 +36,8 @@ class Scale:
     seconds_per_attack: float
     drip_s: float
     data_set_bytes: int
-    attacks: int | None = None
-    """Only the first few of them; None: all."""
+    attacks: tuple[str, ...] = ()
+    """Names of their functions; empty: all."""
 
 
 @dataclass(kw_only=True)
@@ -68,7 +67,7 @@ def run(scale: Scale, seed: int, progress: Progress) -> Course:
     with tempfile.TemporaryDirectory(prefix="holmia-soak-") as name:
         path = Path(name) / "t.holmia"
         with ListenerProcess(path, SETTINGS) as listener:
-            _warm_up(listener)
+            warm_up(listener.port)
             start = _settled(listener, None)
             course.footprints["at the start"] = asdict(start)
             _associations(listener, scale.associations, seed, course, acknowledged, lambda s: progress(0.3 * s))
@@ -87,25 +86,13 @@ def run(scale: Scale, seed: int, progress: Progress) -> Course:
     return course
 
 
-def _warm_up(listener: ListenerProcess) -> None:
-    for _ in range(3):
-        echo_seconds(listener.port)
-        store_one(listener.port)
-    uid = f"{ROOT}.5.1"
-    with Peer(listener.port) as peer:  # the quarantine file too, which stays open from then on
-        peer.associated()
-        for patient in "AB":
-            peer.store(uid, image(uid, e00100020=text(0x00100020, "LO", patient)))
-
-
 def _associations(
     listener: ListenerProcess, number: int, seed: int, course: Course, acknowledged: list[str], progress: Progress
 ) -> None:
     """Echo or store, then release, abort or drop, in random order; after a tenth of them it is measured."""
     rng, tenth = random.Random(seed), max(number // 10, 1)
     for count in range(1, number + 1):
-        with Peer(listener.port) as peer:
-            peer.associated()
+        with associated(listener.port) as peer:
             if rng.random() < 0.5:
                 if peer.echo() != 0:
                     course.wrong_answers.append("echo")
@@ -126,7 +113,7 @@ def _associations(
 def _attacks(
     listener: ListenerProcess, scale: Scale, course: Course, acknowledged: list[str], progress: Progress
 ) -> None:
-    attacks = ATTACKS[: scale.attacks]
+    attacks = [a for a in ATTACKS if not scale.attacks or a.run.__name__ in scale.attacks]
     for number, attack in enumerate(attacks, start=1):
         slow = attack.run.__name__ == "slow_drip"
         try:
@@ -159,8 +146,7 @@ def _instances(listener: ListenerProcess, course: Course) -> None:
 
 
 def _is_answered_right(port: int, hostile: Hostile) -> bool:
-    with Peer(port) as peer:
-        peer.associated()
+    with associated(port) as peer:
         if hostile.before is not None and peer.store(hostile.uid, hostile.before) != 0:
             return False
         return peer.store(hostile.uid, hostile.data, context=hostile.context) == hostile.answer and peer.echo() == 0

@@ -11,6 +11,7 @@ ROOT = "1.2.826.0.1.3680043.10.7"
 _SEQUENCE_END = struct.pack("<HHL", 0xFFFE, 0xE0DD, 0)
 _ITEM_END = struct.pack("<HHL", 0xFFFE, 0xE00D, 0)
 _UNDEFINED = 0xFFFFFFFF
+PIXELS = bytes(range(128))
 _LONG = ("OB", "OW", "SQ", "UN", "UT")
 
 STORED, INVALID_UID, MISMATCH, UNREADABLE, NO_RESOURCES = 0x0000, 0x0117, 0xA900, 0xC000, 0xA700
@@ -46,7 +47,7 @@ def image(uid: str, **changed: bytes) -> bytes:
         0x00280101: element(0x00280101, "US", struct.pack("<H", 16)),
         0x00280102: element(0x00280102, "US", struct.pack("<H", 15)),
         0x00280103: element(0x00280103, "US", struct.pack("<H", 0)),
-        0x7FE00010: element(0x7FE00010, "OW", bytes(range(128))),
+        0x7FE00010: element(0x7FE00010, "OW", PIXELS),
     }
     elements |= {int(name[1:], 16): value for name, value in changed.items()}
     return b"".join(value for _, value in sorted(elements.items()))
@@ -156,6 +157,14 @@ def hostile_instances(root: str) -> list[Hostile]:
     add("no patient, no series", STORED, e00100020=b"", e0020000E=b"")
     add("a modality of 60 kB", UNREADABLE, e00080060=element(0x00080060, "CS", b"M" * 60_000))
     return found
+
+
+def rle(pixels: bytes) -> bytes:
+    """Up to 128 pixels of 16 bits without any gain, as the RLE syntax has them (PS3.5, annex G): valid."""
+    planes = [bytes([len(pixels) // 2 - 1]) + pixels[start::2] for start in (1, 0)]
+    planes = [plane + b"\0" * (len(plane) % 2) for plane in planes]
+    header = struct.pack("<16L", 2, 64, 64 + len(planes[0]), *([0] * 13))
+    return encapsulated(header + b"".join(planes))
 
 
 def _rle_lie() -> bytes:

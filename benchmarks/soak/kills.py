@@ -70,14 +70,10 @@ def _one_kill(
         return
     port = server.port()
     before, unanswered = len(acknowledged), list[str]()
-    senders = [
-        threading.Thread(
-            target=_send,
-            args=(port, f"{ROOT}.8.{number}.{sender}", rng.random(), acknowledged, unanswered),
-            daemon=True,
-        )
-        for sender in range(rng.randint(1, 3))
-    ]
+    senders = []
+    for sender in range(rng.randint(1, 3)):
+        what = (port, f"{ROOT}.8.{number}.{sender}", rng.random(), acknowledged, unanswered)
+        senders.append(threading.Thread(target=_send, args=what, daemon=True))
     for thread in senders:
         thread.start()
     time.sleep(rng.uniform(0.0, _LATEST_S))

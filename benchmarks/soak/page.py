@@ -35,7 +35,7 @@ _HOLDS = """\
 ## What it holds
 
 One process: {associations:,} associations (echo or store; released, aborted, reset or dropped), then the attacks, then
-{instances} hostile instances, then a data set of {megabytes:,.0f} MB, which was answered with 0xA700 after {seconds:.1f} s.
+{instances} hostile instances, then a data set of {megabytes:,.0f} MB: 0xA700 after {seconds:.1f} s.
 """
 
 

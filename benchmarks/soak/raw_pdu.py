@@ -147,6 +147,7 @@ class Peer:
         """Ask for an association, which has to be granted."""
         kind, body = self.associate(request)
         if kind != ASSOCIATE_AC:
+            self.socket.close()
             raise PeerGoneError(f"no association, but PDU {kind} with {body.hex()}")
         return self
 

@@ -172,6 +172,8 @@ def _summarise(snapshot: Snapshot, out: Path) -> None:
             if s.dose_mean_gy is not None
         )
         say(f"{result.label}: {doses or 'maps only'}; {recovery}")
+    for remark in snapshot.structure_remarks:
+        say(f"Note: {remark}")
     for raised in snapshot.alarms:
         say(f"{raised.alarm.priority} alarm: {raised.alarm.text}")
     say(f"Results are in {out}. For research use only.")

@@ -225,6 +225,7 @@ def _status(snapshot: Snapshot, machine: Sequence[str]) -> tuple[Cell, ...]:
     if snapshot.computing:
         cells.append(Cell(text=f"● computing: {snapshot.computing}", tone=Tone.ACTIVE))
     cells += [Cell(text=f"! {fault}", tone=Tone.CAUTION) for fault in snapshot.structure_faults]
+    cells += [Cell(text=remark, tone=Tone.MUTED) for remark in snapshot.structure_remarks]
     reference = snapshot.reference
     if reference is not None:
         elsewhere = [v.name for v in snapshot.volumes if v.grid.shape != reference.grid.shape]

@@ -47,6 +47,7 @@ def results_document(snapshot: Snapshot) -> dict[str, Any]:
         },
         "reference": {"series_instance_uid": reference.series_instance_uid if reference is not None else None},
         "methods": snapshot.methods,
+        "structures": {"faults": list(snapshot.structure_faults), "remarks": list(snapshot.structure_remarks)},
         "limits": [] if snapshot.plan is None else [_limit(limit) for limit in snapshot.plan.limits],
         "fractions": [fraction_document(result, zone) for result in snapshot.results],
         "alarms": [alarm_document(raised.alarm, zone) for raised in snapshot.alarms if raised.active],

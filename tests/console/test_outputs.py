@@ -163,6 +163,7 @@ def test_the_document_has_exactly_the_keys_that_were_agreed():
         "software",
         "reference",
         "methods",
+        "structures",
         "limits",
         "fractions",
         "alarms",

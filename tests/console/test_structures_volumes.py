@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from config.plan import plan_from_mapping
-from console.structures import disjoint_occupancies, treatment_volumes
-from dicom_listener.images import Contour, Structure, StructureSet
+from console.structures import brought_over, disjoint_occupancies, treatment_volumes
+from dicom_listener.images import Contour, RegionMask, Structure, StructureSet
 from quantify.model import Grid, Role
 
 AFFINE = np.array([[0, 0, 3.0, -60], [0, 3.0, 0, -60], [4.0, 0, 0, -40], [0, 0, 0, 1]])
@@ -137,3 +139,158 @@ def test_disjoint_occupancies_add_up_to_the_liver():
     whole = treatment_volumes([structure_set(LIVER, FIRST, SECOND)], plan(("Tumour 1", "Tumour 2")), GRID).liver
     assert list(parts) == ["Tumour 1", "Tumour 2", "Healthy liver"]
     assert sum(parts.values()) == pytest.approx(whole.occupancy, abs=1e-5)
+
+
+# -- masks, and several objects ----------------------------------------------------------------------------------------
+
+
+def masked(
+    name: str, low: tuple[float, float, float], high: tuple[float, float, float], step: float = 1.0
+) -> Structure:
+    """The same box as `block`, as a mask."""
+    shape = tuple(round((b - a) / step) for a, b in zip(low[::-1], high[::-1], strict=True))
+    affine = np.eye(4)[:, [2, 1, 0, 3]] * np.array([step, step, step, 1.0])
+    affine[:3, 3] = np.array(low) + step / 2
+    mask = RegionMask(values=np.ones(shape, dtype=np.float32), affine_lps_mm=affine)
+    return Structure(name=name, number=1, mask=mask)
+
+
+BOXES = {
+    "Liver": ((-45.0, -45.0, -30.0), (45.0, 45.0, 30.0)),
+    "Tumour 1": ((-30.0, -10.0, -10.0), (-10.0, 10.0, 10.0)),
+    "Tumour 2": ((10.0, -10.0, -10.0), (30.0, 10.0, 10.0)),
+}
+BOTH = ("Tumour 1", "Tumour 2")
+
+
+def of(label: str, *structures: Structure, **changes) -> StructureSet:
+    return replace(structure_set(*structures), label=label, sop_instance_uid=f"9.{label}", **changes)
+
+
+def test_masks_and_contours_of_the_same_solids_are_the_same_volumes():
+    drawn = treatment_volumes([structure_set(LIVER, FIRST, SECOND)], plan(BOTH), GRID)
+    masks = treatment_volumes([structure_set(*(masked(name, *box) for name, box in BOXES.items()))], plan(BOTH), GRID)
+    assert [(v.name, v.role) for v in masks.all] == [(v.name, v.role) for v in drawn.all]
+    for one, other in zip(drawn.all, masks.all, strict=True):
+        assert other.volume_ml == pytest.approx(one.volume_ml, rel=0.03)
+        assert other.contour_volume_ml == pytest.approx(one.contour_volume_ml, rel=0.01)
+    assert masks.faults == ()
+    assert masks.remarks == ()
+
+
+@pytest.mark.parametrize("first", ["RS", "SEG"])
+def test_volumes_may_come_from_several_objects_in_any_order(first):
+    sets = [of("RS", LIVER), of("SEG", *(masked(name, *BOXES[name]) for name in BOTH))]
+    found = treatment_volumes(sets if first == "RS" else sets[::-1], plan(BOTH), GRID)
+    assert [v.name for v in found.all] == ["Tumour 1", "Tumour 2", "Liver", "Healthy liver"]
+    assert found.faults == ()
+    (remark,) = found.remarks
+    assert remark.startswith("Volumes come from 2 objects: ")
+    assert "Liver from structure set 'RS'" in remark
+    assert "Tumour 1, Tumour 2 from structure set 'SEG'" in remark
+    assert list(disjoint_occupancies(sets, plan(BOTH), GRID)) == ["Tumour 1", "Tumour 2", "Healthy liver"]
+
+
+def test_of_a_name_in_two_objects_the_later_one_counts_and_it_is_said():
+    smaller = block("Tumour 1", (-25.0, -10.0, -10.0), (-15.0, 10.0, 10.0))
+    for sets, volume_ml in (
+        ([of("old", LIVER, FIRST), of("new", smaller)], 4.0),
+        ([of("new", smaller), of("old", LIVER, FIRST)], 8.0),
+    ):
+        found = treatment_volumes(sets, plan(), GRID)
+        assert found.all[0].volume_ml == pytest.approx(volume_ml, rel=0.03)
+        assert found.faults == ()
+        later, earlier = sets[1].label, sets[0].label
+        assert (
+            f"Tumour 1 is the later one, of structure set {later!r}; also in structure set {earlier!r}."
+            in found.remarks
+        )
+        parts = disjoint_occupancies(sets, plan(), GRID)
+        assert parts["Tumour 1"].sum() * GRID.voxel_volume_ml == pytest.approx(volume_ml, rel=0.03)
+
+
+def test_what_cannot_be_used_does_not_displace_an_earlier_structure_that_can():
+    empty = Structure(name="Tumour 1", number=1)
+    for later, words in (
+        (of("new", empty), "no closed contours"),
+        (of("new", unusable=(("Tumour 1", "it is damaged"),)), "it is damaged"),
+        (of("new", FIRST, FIRST), "2 times in structure set 'new'"),
+    ):
+        found = treatment_volumes([of("old", LIVER, FIRST), later], plan(), GRID)
+        (fault,) = found.faults
+        assert words in fault
+        assert fault.endswith("Tumour 1 of structure set 'old' is used.")
+        assert [v.name for v in found.all] == ["Tumour 1", "Liver", "Healthy liver"]
+
+
+def test_a_later_object_in_another_frame_of_reference_is_refused_by_name_and_the_earlier_stands():
+    ct = of("CT", LIVER, FIRST, frame_of_reference_uid="7.7")
+    found = treatment_volumes([of("MR", LIVER, FIRST), ct], plan(), GRID)
+    assert [v.name for v in found.all] == ["Tumour 1", "Liver", "Healthy liver"]
+    (fault,) = found.faults
+    assert fault.startswith("Structure set 'CT' (Tumour 1, Liver) lies in another frame of reference")
+    alone = treatment_volumes([ct], plan(), GRID)
+    assert alone.all == ()
+    assert alone.faults == found.faults
+    assert disjoint_occupancies([ct], plan(), GRID) == {}
+
+
+def test_a_name_twice_in_one_object_is_a_fault():
+    found = treatment_volumes([structure_set(LIVER, FIRST, FIRST)], plan(), GRID)
+    assert [v.name for v in found.all] == ["Liver", "Healthy liver"]
+    assert "Structure 'Tumour 1' is 2 times in structure set 'RS'" in found.faults[0]
+
+
+@pytest.mark.parametrize("written", ["tumour 1", "Tumour_1", "TUMOUR-1", "Tumor 1"])
+def test_a_near_miss_of_a_name_is_a_fault_that_names_what_was_meant(written):
+    found = treatment_volumes([structure_set(LIVER, replace(FIRST, name=written))], plan(), GRID)
+    assert [v.name for v in found.all] == ["Liver", "Healthy liver"]
+    assert found.faults[0].endswith(f"which has: {', '.join(sorted(['Liver', written]))}. Did you mean {written!r}?")
+
+
+def test_another_number_is_no_near_miss():
+    found = treatment_volumes([structure_set(LIVER, SECOND)], plan(), GRID)
+    assert "Did you mean" not in found.faults[0]
+
+
+def test_objects_of_one_label_are_told_apart():
+    found = treatment_volumes([of("RS", LIVER), of("RS", FIRST)], plan(), GRID)
+    assert "Liver from structure set 'RS' (no. 1)" in found.remarks[0]
+    assert "Tumour 1 from structure set 'RS' (no. 2)" in found.remarks[0]
+
+
+def test_an_object_without_a_frame_of_reference_is_taken_as_the_references_and_said_to_be():
+    found = treatment_volumes([of("l.nii", LIVER, FIRST, frame_of_reference_uid="", remark="Read me.")], plan(), GRID)
+    assert [v.name for v in found.all] == ["Tumour 1", "Liver", "Healthy liver"]
+    assert found.faults == ()
+    assert found.remarks == (
+        "Structure set 'l.nii' states no frame of reference: its coordinates are taken as the reference series' own.",
+        "Read me.",
+    )
+
+
+def test_the_part_of_a_mask_outside_the_grid_is_told():
+    far = masked("Tumour 1", (-30.0, -10.0, 20.0), (-10.0, 10.0, 60.0))
+    found = treatment_volumes([structure_set(LIVER, far)], plan(), GRID)
+    (fault,) = found.faults
+    told = re.fullmatch(r"(\d+) % of Tumour 1 lies outside the reference series; its mean speaks for the rest\.", fault)
+    assert float(told[1]) == pytest.approx(100 * 22 / 40, abs=1)  # the grid ends at 38 mm
+    assert found.all[0].fraction_outside_grid == pytest.approx(22 / 40, abs=0.005)
+
+
+def test_masks_move_with_their_frame_of_reference():
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("xyz", [10, -5, 30], degrees=True).as_matrix()
+    turn[:3, 3] = (40.0, -25.0, 60.0)
+    there = [
+        brought_over(structure_set(*made, frame="7.7"), turn, "1.2.3")
+        for made in ((LIVER, FIRST), (masked("Liver", *BOXES["Liver"]), masked("Tumour 1", *BOXES["Tumour 1"])))
+    ]
+    moved_grid = Grid(shape=GRID.shape, affine_lps_mm=turn @ GRID.affine_lps_mm, frame_of_reference_uid="1.2.3")
+    drawn, masks = (treatment_volumes([own], plan(), moved_grid) for own in there)
+    still = treatment_volumes(
+        [structure_set(masked("Liver", *BOXES["Liver"]), masked("Tumour 1", *BOXES["Tumour 1"]))], plan(), GRID
+    )
+    for one, other, before in zip(drawn.all, masks.all, still.all, strict=True):
+        assert other.volume_ml == pytest.approx(one.volume_ml, rel=0.01)
+        assert other.occupancy == pytest.approx(before.occupancy, abs=1e-5)

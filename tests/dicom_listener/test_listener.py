@@ -42,6 +42,7 @@ from dicom_listener.instance_header import read_header
 from dicom_listener.listener import Listener, ListenerError
 from dicom_listener.record import Record, RecordError, quarantine_path
 from dicom_listener.same_content import same_content
+from dicom_listener.series_silence import SeriesSilence
 
 pytestmark = pytest.mark.network
 
@@ -95,7 +96,9 @@ def datasets_equal(one: bytes, other: bytes) -> bool:
 class Node:
     """A listener on a treatment file of its own."""
 
-    def __init__(self, folder: Path, patient: PatientPlan | None = None, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, patient: PatientPlan | None = None, incomplete_after_s: float = 0.0, **settings: object
+    ) -> None:
         self.path = folder / "a.holmia"
         self.record = Record.open(self.path) if self.path.exists() else Record.create(self.path)
         self.listener = Listener(
@@ -104,6 +107,7 @@ class Node:
             SiteSettings(**{"host": "127.0.0.1", "port": 0, "minimum_free_disk_mb": 1.0} | settings),
             patient,
             lambda: datetime.now(UTC),
+            incomplete_after_s=incomplete_after_s,
         )
         self.port = self.listener.start()
 
@@ -464,6 +468,29 @@ def test_each_silence_of_a_series_is_recorded_once(node):
         made.send_c_store(instance(2))
         made.send_c_store(instance(3))
         assert node.wait_for(Kind.SERIES_QUIET, 2)[1]["instances"] == 3
+
+
+@pytest.mark.parametrize("node", [{"series_quiet_s": 0.2, "incomplete_after_s": 0.3}], indirect=True)
+def test_a_silence_that_goes_on_is_recorded_once_more(node):
+    assert send(node, instance(1)) == [(0, "")]
+    assert [event["seconds"] for event in node.wait_for(Kind.SERIES_QUIET, 2)] == [0.2, 0.5]
+    time.sleep(0.6)
+    assert len(node.events(Kind.SERIES_QUIET)) == 2
+    assert send(node, instance(2)) == [(0, "")]
+    later = node.wait_for(Kind.SERIES_QUIET, 4)[2:]
+    assert [(event["seconds"], event["instances"]) for event in later] == [(0.2, 2), (0.5, 2)]
+
+
+def test_both_words_of_a_silence_are_said_again_where_only_the_first_is_recorded(tmp_path):
+    with Record.create(tmp_path / "a.holmia") as record:
+        for kind in (Kind.INSTANCE_STORED, Kind.SERIES_QUIET):
+            record.append(kind, {"series_instance_uid": SERIES}, actor="test", utc=datetime.now(UTC))
+        silence = SeriesSilence(10.0, record, 30.0)
+        assert silence.fallen_quiet(100.0) == []  # counted from the restart
+        assert [quiet.seconds for quiet in silence.fallen_quiet(111.0)] == [10.0]
+        assert [quiet.seconds for quiet in silence.fallen_quiet(141.0)] == [40.0]
+        assert silence.fallen_quiet(1000.0) == []
+        assert SeriesSilence(10.0, record).fallen_quiet(1000.0) == []
 
 
 def test_a_silence_that_an_earlier_listener_did_not_live_to_see_is_recorded(tmp_path):

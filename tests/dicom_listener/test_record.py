@@ -362,6 +362,7 @@ def test_it_opens_from_a_folder_that_cannot_be_written(tmp_path):
             import os
             import sys
             from pathlib import Path
+            from dicom_listener.locks import FileLock, LockHeldError
             from dicom_listener.record import Record, RecordError
             if os.geteuid() == 0:  # who may write anywhere
                 os.setgroups([])
@@ -374,10 +375,16 @@ def test_it_opens_from_a_folder_that_cannot_be_written(tmp_path):
                     Record.open(path)
                 except RecordError as error:
                     print(type(error).__name__)
+                with Record.salvage(path) as record:
+                    print(record.damage, record.head().seq)
+                try:
+                    FileLock.acquire(path, "listener").__enter__()
+                except LockHeldError as error:
+                    print("choose a folder that exists and can be written" in str(error))
         """
         process = python(script, folder / "a.holmia", wal)
         out, err = process.communicate(timeout=60)
-        assert (out.split("\n")[:-1], err) == (["5 5", "RecordError"] * 2, "")
+        assert (out.split("\n")[:-1], err) == (["5 5", "RecordError", "None 5", "True"] * 2, "")
     finally:
         folder.chmod(0o755)
         shutil.rmtree(folder)

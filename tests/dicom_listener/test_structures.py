@@ -125,3 +125,21 @@ def test_a_large_set_is_read_whole():
     made = structure_set([(1, "Liver", "1.9", [contour(circle)] * 60)])
     found = decoded(made)
     assert len(found.structure_set.structures[0].contours) == 60
+
+
+def test_contours_of_fewer_than_three_points_do_not_cost_the_structure():
+    contours = [contour(TRIANGLE), contour(TRIANGLE[:1]), contour(TRIANGLE[:2])]
+    found = decoded(structure_set([(1, "Liver", "1.9", contours)]))
+    assert len(found.structure_set.structures[0].contours) == 1
+    assert found.reason == "2 contours of 'Liver' were ignored: fewer than three points enclose nothing."
+    assert found.structure_set.remark == found.reason
+
+
+def test_the_frame_of_reference_is_that_of_most_structures():
+    """A planning system lists the CT's frame first, and all that was drawn was drawn on the MR."""
+    regions = [(1, "CT ring", "1.8", []), (2, "Liver", "1.9", []), (3, "Tumour 1", "1.9", [])]
+    frames = Sequence([item(FrameOfReferenceUID="1.8"), item(FrameOfReferenceUID="1.9")])
+    read = decoded(structure_set(regions, ReferencedFrameOfReferenceSequence=frames)).structure_set
+    assert read.frame_of_reference_uid == "1.9"
+    assert [s.name for s in read.structures] == ["Liver", "Tumour 1"]
+    assert [name for name, _ in read.unusable] == ["CT ring"]

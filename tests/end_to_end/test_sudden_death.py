@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import threading
@@ -23,6 +24,7 @@ from holmia_processes import (
     without_software,
 )
 from pydicom import dcmread
+from pynetdicom.association import Association
 
 from console.demo.phantom_dicom import PhantomTreatment
 from console.demo.scanner import ScannerError, SendProgress, dicom_files, send_folder
@@ -65,23 +67,57 @@ def cut_off(folder: Path, port: int, progress: SendProgress) -> bool:
     return False
 
 
-def test_a_killed_watch_starts_again_and_says_the_same(
+def collect_dead_associations() -> None:
+    """Of killed peers, here and not in the middle of another test."""
+    for thread in threading.enumerate():
+        if isinstance(thread, Association):
+            thread.join(30)
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pynetdicom leaves the sockets of a peer that died open
+def test_a_killed_watch_and_a_killed_listener_start_again_lose_nothing_and_say_the_same(
     phantom: PhantomTreatment, imported: Imported, tmp_path: Path
 ) -> None:
-    file = tmp_path / "live.holmia"
-    with listening(file, phantom.plan_path) as (_, port):
-        with watching(file) as first:
-            sender, half = sent_meanwhile(phantom, port, stop_at=mid_series(phantom, phantom.fractions[1]))
-            assert half.wait(60)
+    file, port = tmp_path / "live.holmia", free_port()
+    in_order = [path for folder in phantom.series_folders for path in dicom_files(folder)]
+    uids = [str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in in_order]
+    with contextlib.ExitStack() as ended_at_last:
+        with listening(file, phantom.plan_path, port=port) as (listener, _):
+            first = ended_at_last.enter_context(watching(file))
+            for folder in phantom.series_folders[:-1]:
+                send(folder, port)
+            first.until(lambda line: line["event"] == "fraction_result")
             first.kill()
-        with watching(file) as second:
-            sender.join(60)
-            assert not sender.is_alive()
+            second = ended_at_last.enter_context(watching(file))
+            second.until(lambda line: line["event"] == "fraction_result")  # it follows while the listener dies
+            kill_at = mid_series(phantom, phantom.fractions[-1])
+            acknowledged = 0
+
+            def killing(done: int, _total: int) -> None:
+                nonlocal acknowledged
+                acknowledged = max(acknowledged, done)
+                if done == kill_at:
+                    listener.process.kill()
+
+            assert cut_off(phantom.folder, port, killing)
+            listener.process.wait(timeout=20)
+            assert acknowledged == kill_at
+        assert set(uids[:acknowledged]) <= stored_uids(file)
+        assert len(stored_uids(file)) < len(uids)
+        with listening(file, phantom.plan_path, port=port):
+            send(phantom.folder, port)
             assert second.end() == 0, second.err
+    collect_dead_associations()
     last = {line["fraction"]: line for line in second.of("fraction_result")}
     said = [{k: v for k, v in last[n].items() if k not in ("event", "latency_s")} for n in sorted(last)]
     assert said == imported.document["fractions"]
+    stored = [e.payload["sop_instance_uid"] for e in events_of(file) if e.kind == "instance_stored"]
+    assert sorted(stored) == sorted(uids)  # each once
+    with Record.open(file, read_only=True) as record:
+        record.verify()
     assert without_software(quantified(file, tmp_path / "out")) == without_software(imported.document)
+    assert_same_maps(tmp_path / "out", imported.out)
 
 
 def test_a_killed_operator_console_loses_nothing_that_it_showed(
@@ -111,53 +147,3 @@ def test_a_killed_operator_console_loses_nothing_that_it_showed(
     assert all("identical" in line for line in verified if line.startswith("RHA F"))
     assert without_software(quantified(file, tmp_path / "out")) == without_software(imported.document)
     assert_same_maps(tmp_path / "out", imported.out)
-
-
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pynetdicom leaves the sockets of a peer that died open
-def test_a_killed_listener_has_everything_it_acknowledged(
-    phantom: PhantomTreatment, imported: Imported, tmp_path: Path
-) -> None:
-    file, port = tmp_path / "live.holmia", free_port()
-    in_order = [path for folder in phantom.series_folders for path in dicom_files(folder)]
-    uids = [str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in in_order]
-    acknowledged = 0
-    for kill_at in (mid_series(phantom, phantom.reference), mid_series(phantom, phantom.fractions[1])):
-        with listening(file, phantom.plan_path, port=port) as (listener, _):
-
-            def killing(done: int, _total: int, listener=listener, kill_at=kill_at) -> None:
-                nonlocal acknowledged
-                acknowledged = max(acknowledged, done)
-                if done == kill_at:
-                    listener.process.kill()
-
-            assert cut_off(phantom.folder, port, killing)
-            listener.process.wait(timeout=20)
-            assert acknowledged == kill_at
-        assert set(uids[:acknowledged]) <= stored_uids(file)
-    gc.collect()  # those sockets, here and not in the middle of another test
-    with listening(file, phantom.plan_path, port=port):
-        send(phantom.folder, port)
-    stored = [e.payload["sop_instance_uid"] for e in events_of(file) if e.kind == "instance_stored"]
-    assert sorted(stored) == sorted(uids)  # each once
-    with Record.open(file, read_only=True) as record:
-        record.verify()
-    assert without_software(quantified(file, tmp_path / "out")) == without_software(imported.document)
-    assert_same_maps(tmp_path / "out", imported.out)
-
-
-def test_a_watch_goes_on_while_the_listener_dies_and_comes_back(
-    phantom: PhantomTreatment, imported: Imported, tmp_path: Path
-) -> None:
-    file, port = tmp_path / "live.holmia", free_port()
-    with watching(file) as watch:
-        with listening(file, phantom.plan_path, port=port) as (listener, _):
-            for folder in phantom.series_folders[:4]:
-                send(folder, port)
-            listener.kill()
-        with listening(file, phantom.plan_path, port=port):
-            for folder in phantom.series_folders[4:]:
-                send(folder, port)
-            assert watch.end() == 0, watch.err
-    last = {line["fraction"]: line for line in watch.of("fraction_result")}
-    said = [{k: v for k, v in last[n].items() if k not in ("event", "latency_s")} for n in sorted(last)]
-    assert said == imported.document["fractions"]

@@ -267,3 +267,44 @@ def test_a_liver_keeps_its_volume():
     grid = make_grid(shape=(60, 180, 240), spacing=(4, 1.2, 1.2), origin=(-144, -108, -118))
     filled, volume_ml = occupancy(sphere(100.0, spacing=3.0, n=400, stretch=(1.2, 0.9, 0.8)), grid)
     assert on_grid_ml(filled, grid) == pytest.approx(volume_ml, rel=1e-3)
+
+
+@pytest.mark.parametrize("copy", [lambda p: p, lambda p: p[::-1], lambda p: np.roll(p, 3, axis=0), lambda p: p + 1e-3])
+def test_a_contour_that_was_written_twice_does_not_erase_itself(copy):
+    grid = make_grid(shape=(10, 32, 32), spacing=(4, 2, 2), origin=(-32, -32, -20))
+    once = [polygon(points, z) for z in (-4, 0, 4) for points in ring(20, 8, "xor", n=60)]
+    first, volume_ml = occupancy(once, grid)
+    twice, same = occupancy([*once, *(copy(contour) for contour in once)], grid)
+    assert same == pytest.approx(volume_ml, rel=1e-9)
+    assert np.abs(first - twice).max() < 1e-5
+
+
+def test_a_contour_through_voxel_centres_takes_half_of_the_voxels_on_it():
+    """The convention of patient coordinates: a point at a voxel's centre, not at its corner."""
+    grid = make_grid(shape=(5, 12, 12), spacing=(4, 2, 2), origin=(0, 0, 0))
+    filled, volume_ml = occupancy([polygon(rectangle(4, 16, 4, 16), z) for z in (4.0, 8.0, 12.0)], grid)
+    assert volume_ml == pytest.approx(12 * 12 * 12 / 1000)
+    assert filled[2, 5, 1:10] == pytest.approx([0, 0.5, 1, 1, 1, 1, 1, 0.5, 0], abs=0.02)
+    assert filled[2, 2, 2] == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize("rotation", [None, OBLIQUE], ids=["aligned", "oblique"])
+def test_contours_that_touch_themselves_or_each_other_enclose_what_they_draw(rotation):
+    """A figure of two squares that meet in a point, as one contour; two squares that share an edge, as two."""
+    grid = make_grid()
+    eight = [(-20, -20), (0, -20), (0, 0), (20, 0), (20, 20), (0, 20), (0, 0), (-20, 0)]
+    filled, volume_ml = occupancy([polygon(eight, z, rotation) for z in (-4, 0, 4)], grid)
+    assert volume_ml == pytest.approx(2 * 400 * 12 / 1000, rel=1e-3)
+    assert on_grid_ml(filled, grid) == pytest.approx(volume_ml, rel=0.03)
+    halves = [rectangle(-20, 0, -20, 20), rectangle(0, 20, -20, 20)]
+    filled, volume_ml = occupancy([polygon(half, z, rotation) for z in (-4, 0, 4) for half in halves], grid)
+    assert volume_ml == pytest.approx(1600 * 12 / 1000, rel=1e-3)
+    assert on_grid_ml(filled, grid) == pytest.approx(volume_ml, rel=0.03)
+
+
+def test_thousands_of_points_change_nothing_but_the_outline():
+    grid = make_grid()
+    rough, rough_ml = occupancy(sphere(25.0, n=90), grid)
+    fine, fine_ml = occupancy(sphere(25.0, n=6000), grid)
+    assert fine_ml == pytest.approx(rough_ml, rel=2e-3)
+    assert np.abs(fine - rough).max() < 0.05
