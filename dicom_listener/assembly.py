@@ -18,14 +18,13 @@ from dicom_listener.assembly_parts import (
     ECHO_TIME_TOLERANCE_S,
     Part,
     Placed,
-    Stack,
     geometry_of,
-    joins,
     place,
     place_phase,
 )
 from dicom_listener.assembly_phase import PhaseCells, phase_cells, phase_volume
 from dicom_listener.assembly_refusals import refusal, unequal_display
+from dicom_listener.assembly_stacks import Stack, joins
 from dicom_listener.assembly_verdict import Declared, Expectation, Scope, verdict
 from dicom_listener.assembly_without_magnitude import without_magnitude
 from dicom_listener.images import AssembledSeries, MrImage, Sequence, SeriesState, SeriesStatus
@@ -141,9 +140,9 @@ class Assembly:
         gives another `EchoSeries` of the same signal and revision.
         """
         for stack, group in self._all_groups():
-            evaluation = self._evaluate(stack, group)
-            if evaluation.state.key != key:
+            if _key(stack, group[0]) != key:
                 continue
+            evaluation = self._evaluate(stack, group)
             if evaluation.state.status is SeriesStatus.COMPLETE:
                 _stack_voxels(stack, group, evaluation)
             return AssembledSeries(state=evaluation.state, series=evaluation.series)

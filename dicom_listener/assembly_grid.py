@@ -10,11 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_listener.assembly_parts import ECHO_TIME_TOLERANCE_S, POSITION_TOLERANCE_MM, Geometry, Placed
-from dicom_listener.assembly_refusals import NO_TIME, contradicting_images, equal_echo_times, irregular_spacing
+from dicom_listener.assembly_refusals import (
+    NO_TIME,
+    contradicting_images,
+    equal_echo_times,
+    irregular_spacing,
+    too_many_echoes,
+)
 from quantify.model import FloatArray, Grid
 
 _SPACING_TOLERANCE = 0.02
 """Share of the spacing by which a slice may lie off its lattice: rounding of positions is below 0.1 %."""
+_MOST_SLICES, _MOST_ECHOES = 4096, 256
+"""More is no multi-echo series of slices, and is not laid out: two images 0.2 mm apart and a third 100 m off would be a
+lattice of half a million."""
 _LISTED = 8
 """Slices and echoes named one by one in a sentence before it says how many more there are."""
 
@@ -113,8 +122,16 @@ def echo_slice_grid(images: Sequence[Placed]) -> EchoSliceGrid:
         no_echo_time = int((~timed).sum())
         echo_times = echo_times[timed]
     echo_labels, echo_centres = _clusters(echo_times, ECHO_TIME_TOLERANCE_S)
+    too_many = len(echo_centres) > _MOST_ECHOES
+    if too_many:
+        kept_labels = echo_labels < _MOST_ECHOES
+        images = [image for image, kept in zip(images, kept_labels, strict=True) if kept]
+        echo_labels = echo_labels[kept_labels]
     slice_labels, positions = _clusters(np.array([image.along_mm for image in images]), POSITION_TOLERANCE_MM)
     lattice, fault = _lattice(positions)
+    if too_many:
+        fault = too_many_echoes(len(echo_centres), _MOST_ECHOES)
+        echo_centres = echo_centres[:_MOST_ECHOES]
     n_slices = int(lattice[-1]) + 1
     at: dict[tuple[int, int], list[Placed]] = {}
     for image, echo, position in zip(images, echo_labels, slice_labels, strict=True):
@@ -168,6 +185,8 @@ def _lattice(positions: FloatArray) -> tuple[NDArray[np.intp], str | None]:
     if len(gaps) == 0:
         return np.zeros(1, dtype=np.intp), None
     steps = np.maximum(1, np.rint(gaps / gaps.min()))
+    if steps.sum() >= _MOST_SLICES:
+        return np.arange(len(positions)), irregular_spacing(float(gaps.min()), float(gaps.max()))
     spacing = gaps.sum() / steps.sum()
     index = np.concatenate(([0], np.cumsum(steps))).astype(np.intp)
     off = np.abs(positions - positions[0] - index * spacing).max()

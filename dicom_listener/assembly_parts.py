@@ -1,9 +1,4 @@
-"""What assembly is made of: images placed along a normal, in parts (one series and stack), in stacks (one geometry).
-
-A *stack* is everything that shares patient-study, frame of reference, protocol, acquisition number, matrix, spacing,
-orientation and the position in the plane. A *part* is what one series UID contributes to a stack. Several parts make
-one acquisition where a scanner writes one series per echo (see `joins`).
-"""
+"""What assembly is made of: images placed along the normal of their geometry, in parts (one series in one stack)."""
 
 from __future__ import annotations
 
@@ -27,6 +22,8 @@ POSITION_TOLERANCE_MM = 0.1
 _DIRECTION_TOLERANCE = 1e-3
 _SPACING_TOLERANCE_MM = 1e-3
 _IN_PLANE_TOLERANCE_MM = 0.25
+_PHASE_TWINS = 16
+"""Phase images kept of one place: two that differ are enough for none to be used, and 16 series of one are not seen."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +44,16 @@ class Placed:
     declared_slices: int
     processing: str
     display_slope: float | None
+    _fingerprint: int | None = None
+
+    def equals(self, other: Placed) -> bool:
+        """Whether both have the same pixels; a place with thousands of different images must not cost their squares."""
+        return self._print() == other._print() and np.array_equal(self.signal, other.signal)
+
+    def _print(self) -> int:
+        if self._fingerprint is None:
+            self._fingerprint = hash(self.signal.tobytes())
+        return self._fingerprint
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
@@ -107,10 +114,10 @@ class Geometry:
 
     def matches(self, other: Geometry) -> bool:
         """Whether both describe one stack, within what headers round."""
-        directions = self.row_direction + self.column_direction
         return (
             self.matrix == other.matrix
-            and _near(directions, other.row_direction + other.column_direction, _DIRECTION_TOLERANCE)
+            and _near(self.row_direction, other.row_direction, _DIRECTION_TOLERANCE)
+            and _near(self.column_direction, other.column_direction, _DIRECTION_TOLERANCE)
             and _near(self.pixel_spacing_mm, other.pixel_spacing_mm, _SPACING_TOLERANCE_MM)
             and _near(self.in_plane_mm, other.in_plane_mm, _IN_PLANE_TOLERANCE_MM)
         )
@@ -151,7 +158,7 @@ class Part:
     def insert(self, image: Placed) -> bool:
         """Take an image in; False if an identical one is there already (same echo time, position and pixels)."""
         twins = self._cells.setdefault(_cell(image.echo_time_s, image.along_mm), [])
-        if any(np.array_equal(twin.signal, image.signal) for twin in twins):
+        if any(twin.equals(image) for twin in twins):
             return False
         twins.append(image)
         self.placed.append(image)
@@ -183,7 +190,7 @@ class Part:
     def keep_phase(self, image: PlacedPhase) -> None:
         """Keep a phase image for the acquisition that it may belong to; an identical one is kept once."""
         twins = self._phase_cells.setdefault(_cell(image.echo_time_s, image.along_mm), [])
-        if not any(twin.equals(image) for twin in twins):
+        if len(twins) < _PHASE_TWINS and not any(twin.equals(image) for twin in twins):
             twins.append(image)
             self.phases.append(image)
 
@@ -201,13 +208,28 @@ class Part:
         return self.start, self.series_instance_uid
 
     @property
+    def end(self) -> float:
+        """Latest acquisition time, POSIX s; minus infinity where none is stated."""
+        return self._end
+
+    @property
+    def echo_labels(self) -> set[int]:
+        """Its echo times in units of their tolerance."""
+        return self._echoes
+
+    @property
+    def echoes(self) -> set[int]:
+        """Its echo times in units of their tolerance, each with its neighbours: a label of an equal one is in it."""
+        return {echo + step for echo in self._echoes for step in (-1, 0, 1)}
+
+    @property
     def echo_key(self) -> tuple[float, str]:
         """By first echo time, then UID: the order in which the parts of one acquisition are named."""
         return min((image.echo_time_s for image in self.placed), default=np.inf), self.series_instance_uid
 
     def shares_echo(self, other: Part) -> bool:
         """Whether both have an image of the same echo time."""
-        return any(echo + step in other._echoes for echo in self._echoes for step in (-1, 0, 1))
+        return not self.echoes.isdisjoint(other._echoes)
 
     @property
     def is_closed(self) -> bool:
@@ -228,61 +250,6 @@ class Part:
                 if theirs is not None and abs(theirs - stamp) <= SAME_START_S:
                     return True
         return False
-
-
-@dataclass(eq=False)
-class Stack:
-    """The parts that share one geometry, study, frame of reference, protocol and acquisition number."""
-
-    geometry: Geometry
-    study_instance_uid: str
-    frame_of_reference_uid: str
-    protocol: str
-    acquisition_number: int | None
-    parts: dict[str, Part] = field(default_factory=dict)
-
-    def groups(self) -> list[tuple[Part, ...]]:
-        """Return the acquisitions: parts with magnitude images, joined where `joins` says so.
-
-        A pure function of the parts: they are taken in the order of their start, and each enters the first
-        acquisition with all of whose parts it is compatible.
-        """
-        found: list[list[Part]] = []
-        for part in sorted((part for part in self.parts.values() if part.placed), key=lambda part: part.sort_key):
-            for group in found:
-                if all(joins(part, member) for member in group):
-                    group.append(part)
-                    break
-            else:
-                found.append([part])
-        return [tuple(sorted(group, key=lambda part: part.echo_key)) for group in found]
-
-    def left_out_beside(self, group: tuple[Part, ...]) -> int:
-        """Return the images left out of an acquisition, those in series of their own (Siemens phase) included."""
-        return sum(len(part.left_out) for part in (*group, *self.beside(group)))
-
-    def phases_of(self, group: tuple[Part, ...]) -> list[PlacedPhase]:
-        """Return the phase images of an acquisition, those in series of their own included."""
-        return [image for part in (*group, *self.beside(group)) for image in part.phases]
-
-    def accompanies(self, part: Part) -> bool:
-        """Whether a series without magnitude images was acquired together with one that has some."""
-        return any(part.shares_slice_and_start(other) for other in self.parts.values() if other.placed)
-
-    def beside(self, group: tuple[Part, ...]) -> list[Part]:
-        """Return the series without magnitude images that were acquired together with an acquisition."""
-        alone = [part for part in self.parts.values() if part.left_out and not part.placed]
-        return [part for part in alone if any(part.shares_slice_and_start(member) for member in group)]
-
-
-def joins(part: Part, other: Part) -> bool:
-    """Whether two series of one stack are echoes of one acquisition.
-
-    They are if their echo times are disjoint, a slice that both have was acquired at the same time, within
-    `SAME_START_S`, and both were filtered alike. So two acquisitions of one protocol, minutes apart, stay two whatever
-    their UIDs are, and so do the normalised and the unfiltered images of one acquisition.
-    """
-    return part.shares_slice_and_start(other) and not part.shares_echo(other) and part.processed_as(other)
 
 
 def geometry_of(image: MrImage) -> Geometry:

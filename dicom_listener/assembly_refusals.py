@@ -67,6 +67,11 @@ def equal_echo_times(echo_time_s: float, images_per_slice: int) -> str:
     )
 
 
+def too_many_echoes(count: int, most: int) -> str:
+    """Say that there are more echo times than a multi-echo series has."""
+    return f"{count} different echo times; a multi-echo series has fewer than {most}, so these are not its echoes."
+
+
 def contradicting_images(echo: int, slice_: int, count: int) -> str:
     """Say that one place of the grid has several images that differ (`echo` and `slice_` count from 1)."""
     return (

@@ -17,6 +17,13 @@ from dicom_listener.scaling import NO_SCALE_SLOPE, Scaling, philips_scale_slope,
 from dicom_listener.times import acquisition_time
 
 _PHILIPS_IMAGING_CREATOR = "Philips Imaging DD 001"
+Triple = tuple[float, float, float]
+
+_FARTHEST_MM = 1e5
+_SPACING_MM = (1e-3, 1e3)
+_DIRECTION_TOLERANCE = 1e-2
+_LONGEST_MS = 1e4
+"""What no scanner writes, and what would overflow further on; headers round directions to 1e-4 or finer."""
 _ECHOES_OFFSET, _SLICES_OFFSET, _STACKS_OFFSET = 0x14, 0x18, 0x60
 """(2001,xx14) Number of Echoes, (2001,xx18) Number of Slices MR, (2001,xx60) Number of Stacks."""
 
@@ -41,7 +48,7 @@ def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, .
     if len(values) != 1:
         raise PixelError(f"A classic MR image with {len(values)} frames; one frame was expected.")
     kind = classic_kind(dataset)
-    orientation = numbers_of(dataset.get("ImageOrientationPatient"), 6, "ImageOrientationPatient")
+    row_direction, column_direction = directions_of(dataset.get("ImageOrientationPatient"))
     acquired_at, remark = acquisition_time(dataset, time_zone)
     slope, intercept = rescale_of(dataset)
     scale_slope = philips_scale_slope(dataset)
@@ -52,9 +59,9 @@ def classic_image(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage, .
         signal=Scaling(slope=slope, intercept=intercept, scale_slope=scale_slope).signal(values[0]),
         kind=kind,
         echo_time_s=milliseconds(dataset.get("EchoTime")),
-        position_mm=triple(numbers_of(dataset.get("ImagePositionPatient"), 3, "ImagePositionPatient")),
-        row_direction=triple(orientation[:3]),
-        column_direction=triple(orientation[3:]),
+        position_mm=position_of(dataset.get("ImagePositionPatient")),
+        row_direction=row_direction,
+        column_direction=column_direction,
         pixel_spacing_mm=spacing_of(dataset.get("PixelSpacing")),
         sop_instance_uid=text_of(dataset, "SOPInstanceUID"),
         frame_number=None,
@@ -105,19 +112,36 @@ def numbers_of(value: Iterable[object] | None, count: int, name: str) -> tuple[f
 def spacing_of(value: Iterable[object] | None) -> tuple[float, float]:
     """Return (between rows, between columns) in mm, or raise `PixelError`."""
     rows, columns = numbers_of(value, 2, "PixelSpacing")
-    if rows <= 0 or columns <= 0:
-        raise PixelError(f"PixelSpacing is {rows}\\{columns} mm; expected two positive numbers.")
+    least, most = _SPACING_MM
+    if not least <= min(rows, columns) <= max(rows, columns) <= most:
+        raise PixelError(f"PixelSpacing is {rows}\\{columns} mm; expected two positive numbers, {least:g} to {most:g}.")
     return rows, columns
 
 
-def triple(values: tuple[float, ...]) -> tuple[float, float, float]:
-    """Return the first three values."""
-    return values[0], values[1], values[2]
+def position_of(value: Iterable[object] | None) -> Triple:
+    """Return the position of the first voxel, LPS mm, or raise `PixelError`."""
+    x, y, z = numbers_of(value, 3, "ImagePositionPatient")
+    if max(abs(x), abs(y), abs(z)) > _FARTHEST_MM:
+        raise PixelError(f"ImagePositionPatient is {x:g}\\{y:g}\\{z:g} mm; that is not in a scanner.")
+    return x, y, z
+
+
+def directions_of(value: Iterable[object] | None) -> tuple[Triple, Triple]:
+    """Return (row direction, column direction), or raise `PixelError` unless they are unit vectors at right angles."""
+    a, b, c, d, e, f = numbers_of(value, 6, "ImageOrientationPatient")
+    off = (math.hypot(a, b, c) - 1.0, math.hypot(d, e, f) - 1.0, a * d + b * e + c * f)
+    if max(map(abs, off)) > _DIRECTION_TOLERANCE:
+        raise PixelError(
+            "ImageOrientationPatient is not two unit vectors at right angles; where the image lies cannot be told."
+        )
+    return (a, b, c), (d, e, f)
 
 
 def milliseconds(value: object) -> float | None:
-    """Return a DICOM time in ms as seconds; None where it is missing. The one place where ms become s."""
+    """Return a DICOM time in ms as seconds; None where it is missing or impossible. The one place where ms become s."""
     found = number(value)
+    if found is not None and not 0.0 <= found <= _LONGEST_MS:
+        return None
     # A decimal string of ms has no digits beyond the nanosecond: without rounding 1.2 ms would be 0.0011999…
     return None if found is None else round(found * 1e-3, 9)
 
@@ -132,9 +156,9 @@ def number(value: object) -> float | None:
 
 
 def integer(value: object) -> int | None:
-    """Return a whole number, or None."""
+    """Return a whole number, or None; none of DICOM's (IS, SL, SS) exceeds 32 bits."""
     found = number(value)
-    return None if found is None else int(found)
+    return None if found is None or abs(found) >= 2**31 else int(found)
 
 
 def repetition_of(dataset: Dataset) -> int | None:

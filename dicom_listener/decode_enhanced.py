@@ -14,14 +14,14 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from dicom_listener.decode_classic import (
+    directions_of,
     integer,
     is_philips,
     milliseconds,
     number,
-    numbers_of,
+    position_of,
     series_fields,
     spacing_of,
-    triple,
 )
 from dicom_listener.identity import text_of
 from dicom_listener.image_kind import component_of, frame_kind, processing_of, sequence_of, values_of
@@ -67,18 +67,15 @@ def enhanced_images(dataset: Dataset, time_zone: tzinfo) -> tuple[tuple[MrImage,
         displayed = philips and scale_slope is None and kind is ImageKind.MAGNITUDE
         if displayed and NO_SCALE_SLOPE not in remark:
             remark = f"{remark} {NO_SCALE_SLOPE}".strip()
-        orientation = numbers_of(
-            frame.of("PlaneOrientationSequence", "ImageOrientationPatient"), 6, "ImageOrientationPatient"
-        )
-        position = numbers_of(frame.of("PlanePositionSequence", "ImagePositionPatient"), 3, "ImagePositionPatient")
+        row_direction, column_direction = directions_of(frame.of("PlaneOrientationSequence", "ImageOrientationPatient"))
         images.append(
             MrImage(
                 signal=Scaling(slope=slope, intercept=intercept, scale_slope=scale_slope).signal(values[index]),
                 kind=kind,
                 echo_time_s=frame.echo_time_s(),
-                position_mm=triple(position),
-                row_direction=triple(orientation[:3]),
-                column_direction=triple(orientation[3:]),
+                position_mm=position_of(frame.of("PlanePositionSequence", "ImagePositionPatient")),
+                row_direction=row_direction,
+                column_direction=column_direction,
                 pixel_spacing_mm=spacing_of(frame.of("PixelMeasuresSequence", "PixelSpacing")),
                 sop_instance_uid=sop_instance_uid,
                 frame_number=index + 1,

@@ -84,7 +84,8 @@ def _digest(data: bytes, header: InstanceHeader, *, pixels: bool) -> bytes:
             end = element.end
     except (UnreadableInstanceError, struct.error):
         # Behind the pixel data, where the header's reader lets pass what is no element.
-        _add_value(digest, ITEM, data[end:].rstrip(b"\0"))
+        if tail := data[end:].rstrip(b"\0"):
+            _add_value(digest, ITEM, tail)
     return digest.digest()
 
 

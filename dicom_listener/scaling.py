@@ -42,7 +42,7 @@ class Scaling:
         Raises
         ------
         PixelError
-            If a factor is zero or not finite.
+            If a factor is zero, or a factor or the signal is not finite.
         """
         divisor = 1.0 if self.scale_slope is None else self.slope * self.scale_slope
         factors = (self.slope, self.intercept, divisor)
@@ -53,10 +53,13 @@ class Scaling:
             )
         signal: NDArray[np.float32] = stored.astype(np.float32)
         gain, offset = self.slope / divisor, self.intercept / divisor
-        if gain != 1.0:
-            signal *= np.float32(gain)
-        if offset != 0.0:
-            signal += np.float32(offset)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if gain != 1.0:
+                signal *= np.float32(gain)
+            if offset != 0.0:
+                signal += np.float32(offset)
+        if not np.isfinite(signal).all():
+            raise PixelError(f"The scaled signal overflows (gain {gain:g}, offset {offset:g}); its header is wrong.")
         return signal
 
 

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from config.plan import TreatmentPlan
-from config.settings import Settings, load_settings
+from config.settings import Settings, SiteSettings, load_settings
 from console.cli.app import Plan, Site, app, checked_plan, prepared, progress_bar, quarantine_of
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, say, stop_on_signals
+from dicom_listener.association_log import configure_log
+from dicom_listener.decoding import DecodingProcess
 from dicom_listener.importing import import_folders
 from dicom_listener.listener import Listener, ListenerError
 from dicom_listener.locks import FileLock, LockHeldError
+from dicom_listener.services import address_error
+
+_COMPARING_S = 5.0
+"""Two compressed forms of one image are told apart or not within this; a sender waits for it."""
+
+
+class LogLevel(StrEnum):
+    """What the listener's log holds: an association a line, without anything of a patient; at DEBUG each instance."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
 
 
 @app.command()
@@ -26,6 +43,9 @@ def listen(
     port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.")] = None,
     aet: Annotated[str | None, typer.Option(help="AE title of this node.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to bind to.")] = None,
+    log: Annotated[
+        LogLevel, typer.Option(help="How much is said on standard error, as JSON lines; DEBUG names every instance.")
+    ] = LogLevel.INFO,
 ) -> int:
     """Receive DICOM into a treatment file until told to stop (SIGTERM or Ctrl-C)."""
     given = {"site.port": port, "site.ae_title": aet, "site.host": host}
@@ -33,13 +53,22 @@ def listen(
     treatment_plan = checked_plan(plan, settings)
     stop = stop_on_signals()
     try:
-        with FileLock.acquire(file, "listener"), prepared(file, treatment_plan, settings) as record:
+        if not file.exists():
+            _check_address(settings.site)  # before a file is made that nothing would be received into
+        with (
+            FileLock.acquire(file, "listener"),
+            prepared(file, treatment_plan, settings) as record,
+            DecodingProcess(timeout_s=_COMPARING_S) as decoding,
+        ):
+            configure_log(log)
             listener = Listener(
                 record,
                 lambda: quarantine_of(file),
                 settings.site,
                 treatment_plan.patient,
                 now,
+                incomplete_after_s=settings.alarms.incomplete_after_s,
+                same_pixels=decoding.same_pixels,
             )
             bound = listener.start()
             typer.echo(json.dumps({"event": "listening", "port": bound, "ae_title": settings.site.ae_title}))
@@ -49,6 +78,17 @@ def listen(
     except (LockHeldError, ListenerError) as error:
         raise CommandError(str(error)) from error
     return EXIT_DONE
+
+
+def _check_address(site: SiteSettings) -> None:
+    """End the command with a sentence if the listener could not bind to its address."""
+    try:
+        kind, *_, address = socket.getaddrinfo(site.host, site.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise CommandError(address_error(site, error)) from error
 
 
 @app.command("import")

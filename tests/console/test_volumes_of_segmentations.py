@@ -81,7 +81,7 @@ def quantified(phantom, *instead, late=()):
 
 @pytest.fixture(scope="module", autouse=True)
 def finely_rasterised_contours():
-    """On voxels as coarse as the phantom's, the default points per voxel of contours cost more than the 1 % asked for."""
+    """On voxels as coarse as the phantom's the default points per voxel cost contours more than the 1 % asked for."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("console.structures.occupancy", partial(occupancy, subsamples=(6, 6, 6)))
         yield

@@ -75,6 +75,19 @@ def test_a_multi_echo_gradient_echo_is_accepted():
             SeriesStatus.INCOMPLETE,
             "Two different images for echo 2, slice 3",
         ),
+        (
+            [
+                replace(i, position_mm=(0.0, 0.0, 1e5 if i.position_mm[2] > 11 else 0.05 * i.position_mm[2]))
+                for i in stack()
+            ],
+            SeriesStatus.INCOMPLETE,
+            "irregularly spaced (0.20 to",
+        ),
+        (
+            [image(0, s, echo_time_s=1e-4 * (e + 1), sop_instance_uid=f"{e}.{s}") for e in range(300) for s in (0, 1)],
+            SeriesStatus.INCOMPLETE,
+            "300 different echo times",
+        ),
         (stack(n_slices=1), SeriesStatus.COMPLETE, "1 slice"),
         (stack(field_strength_t=None), SeriesStatus.COMPLETE, "does not state the field strength"),
         (stack(acquired_at=None), SeriesStatus.INCOMPLETE, "no time of acquisition"),
@@ -87,6 +100,8 @@ def test_a_multi_echo_gradient_echo_is_accepted():
         "equal",
         "irregular",
         "contradiction",
+        "far apart",
+        "300 echoes",
         "1 slice",
         "field",
         "time",
@@ -106,6 +121,21 @@ def test_jitter_of_positions_within_rounding_is_no_irregularity():
         for n, i in enumerate(stack(n_slices=8))
     ]
     assert state_of(images).holmium_refusal is None
+
+
+def test_a_place_with_many_different_images_is_refused_like_one_with_two():
+    images = [
+        image(0, s, signal=np.full((4, 5), n, np.float32), sop_instance_uid=f"{n}") for n in range(60) for s in (0, 1)
+    ]
+    assert "in 60 images of each slice" in state_of(images).reason
+
+
+def test_series_without_a_time_are_never_joined():
+    images = [replace(i, series_instance_uid=str(i.echo_time_s), acquired_at=None) for i in stack()]
+    assembly = Assembly()
+    for seq, one in enumerate(images, 1):
+        assembly.add([one], seq=seq, association="a")
+    assert [state.echo_times_s for state in assembly.states()] == [(0.0012,), (0.0024,), (0.0036,)]
 
 
 def test_a_contradiction_is_not_averaged_or_overwritten():

@@ -143,6 +143,12 @@ def test_an_rle_header_that_lies_is_refused_before_decoding():
         ({"ImagePositionPatient": None}, "ImagePositionPatient"),
         ({"PixelSpacing": [0, 3]}, "PixelSpacing"),
         ({"ImageOrientationPatient": [1, 0, 0]}, "ImageOrientationPatient"),
+        ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, "not two unit vectors at right angles"),
+        ({"ImageOrientationPatient": [1, 0, 0, 0.1, 0.995, 0]}, "not two unit vectors at right angles"),
+        ({"ImagePositionPatient": ["1e308", 0, 0]}, "not in a scanner"),
+        ({"PixelSpacing": ["1e300", 3]}, "PixelSpacing"),
+        ({"RescaleSlope": "1e38"}, "overflows"),
+        ({"RescaleSlope": "1e308"}, "overflows"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "mosaic"),
         ({"RescaleSlope": "0"}, "scaling"),
         ({"SOPClassUID": SecondaryCaptureImageStorage}, "Secondary Capture Image Storage objects are recorded"),
@@ -155,6 +161,25 @@ def test_what_cannot_be_used_says_why_and_keeps_its_identity(changes, words):
     assert words in found.reason
     assert found.reason.endswith(".")
     assert (found.sop_instance_uid, found.patient.id) == ("1.2.3.4", "EM1-004")
+
+
+@pytest.mark.parametrize("stated", ["1e308", "-3", "10001", "nonsense"])
+def test_an_impossible_echo_time_is_none(stated):
+    made = classic()
+    made.add_new("EchoTime", "LO", stated)
+    (image,) = decoded(made, ImplicitVRLittleEndian).images
+    assert image.echo_time_s is None
+
+
+def test_a_number_that_no_representation_holds_is_none():
+    made = classic(ImagesInAcquisition="9999999999")
+    (image,) = decoded(made).images
+    assert image.declared_images is None
+
+
+def test_directions_that_are_rounded_are_directions():
+    made = classic(ImageOrientationPatient=[0.9848, 0.1736, 0, -0.1736, 0.9848, 0])
+    assert decoded(made).images[0].row_direction == (0.9848, 0.1736, 0.0)
 
 
 def test_a_compressed_image_asks_for_an_uncompressed_one():
