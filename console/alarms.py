@@ -32,6 +32,7 @@ def find_alarms(
     clock_offset_s: float | None = None,
     quarantined: Sequence[Event],
     storage_failed: Sequence[Event] = (),
+    damage: str | None = None,
     structure_faults: Sequence[str],
     fault: str = "",
     since: datetime,
@@ -44,6 +45,8 @@ def find_alarms(
     """
     found: list[Alarm] = []
     found += [_quarantine(event) for event in quarantined]
+    if damage is not None:
+        found.append(_alarm(Priority.HIGH, "file_damaged", f"Only a part of the treatment is shown: {damage}", since))
     found += [_storage_failed(event, ZoneInfo(plan.time_zone)) for event in storage_failed]
     at_fault = _fractions_without_a_usable_series(series, bindings)
     found += [alarm for result in results for alarm in _of_result(result, plan, settings, since, at_fault)]

@@ -62,6 +62,8 @@ class Engine:
         Dotted plan or settings keys laid over the plan (``--set``): a what-if that leaves the file alone.
     announce
         Called with what is about to be computed, in words, and with "" when done.
+    damage
+        What is wrong with the treatment file, if it is not sound: a high alarm with everything computed from it.
     reader
         Who reads objects; the commands give a process of its own, so that no object can end this one.
     """
@@ -72,7 +74,9 @@ class Engine:
         overrides: Mapping[str, object] | None = None,
         announce: Callable[[str], None] | None = None,
         reader: Reader | None = None,
+        damage: str | None = None,
     ) -> None:
+        self._damage = damage
         self._reader = reader or InThisProcess()
         self._overrides = dict(overrides or {})
         self._treatment = Treatment()
@@ -244,6 +248,7 @@ class Engine:
             clock_offset_s=self._treatment.clock_offset_s,
             quarantined=self._treatment.quarantined,
             storage_failed=self._treatment.storage_failed,
+            damage=self._damage,
             structure_faults=self._outcome.volumes.faults if self._structure_sets else (),
             fault=self._outcome.fault,
             since=reference.acquired_at if reference is not None else self._created_at,
@@ -297,6 +302,7 @@ class Engine:
             structure_remarks=self._outcome.volumes.remarks,
             results=self._outcome.results,
             methods=self._outcome.methods,
+            damage=self._damage,
             awaited=awaited,
             not_imaged_mbq=sum(i.activity_mbq or 0.0 for i in after),
             alarms=self._raised(),

@@ -55,10 +55,34 @@ def stop_on_signals() -> Callable[[], bool]:
 
 
 def open_record(path: Path, *, read_only: bool = True) -> Record:
-    """Open a treatment file, or end the command with the sentence that says why not."""
+    """Open a treatment file, or end the command with the sentence that says why not.
+
+    A damaged one is opened to read, up to its last sound event, and it is said; not to write.
+    """
     if not path.exists():
         raise CommandError(f"{path} does not exist; check the name.", status=EXIT_USAGE)
-    return Record.open(path, read_only=read_only)
+    if not read_only:
+        return _opened_to_write(path)
+    record = Record.salvage(path)
+    if record.damage is not None:
+        say(f"DAMAGED: {record.damage}")
+    return record
+
+
+def _opened_to_write(path: Path) -> Record:
+    try:
+        return Record.open(path)
+    except RecordCorruptError as error:
+        if error.last_sound_seq:
+            raise
+        # SQLite gave up before the events could be looked at: say how much of it is left.
+        with Record.salvage(path) as record:
+            sound, damage = record.head().seq, record.damage
+        raise RecordCorruptError(
+            f"{damage or error} Nothing can be added to it; what is sound of it can be read, and exported "
+            f"(holmia export {path.name} --to treatment).",
+            sound,
+        ) from error
 
 
 def address(text: str) -> tuple[str, int]:

@@ -85,6 +85,8 @@ class Snapshot:
     """Which object a volume is from, where there are several; what was assumed of one."""
     results: tuple[FractionResult, ...] = field(default=(), repr=False)
     """In order of injection; only fractions that have a result or an error."""
+    damage: str | None = None
+    """What is wrong with the treatment file: everything here is from its sound part only. None if it is whole."""
     methods: str = ""
     """What ran, with which settings, as a paragraph."""
     awaited: tuple[str, int] | None = None

@@ -20,6 +20,8 @@ from quantify.occupancy_of_mask import mask_occupancy
 from quantify.volumes import HEALTHY_LIVER, healthy_part, overlap_ml
 
 _OUTSIDE_WARNING = 0.02
+_OUTSIDE_LIVER = 0.5
+"""Share of a tumour outside the liver beyond which the liver was drawn without it, or the tumour elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,12 @@ def treatment_volumes(structure_sets: Sequence[StructureSet], plan: TreatmentPla
     liver = search.volume(plan.structures.liver, Role.LIVER) if plan.structures.liver else None
     if liver is not None:
         volumes += [liver, healthy_part(liver, tumours)]
+        search.told += [
+            f"{100 * outside:.0f} % of {tumour.name} lies outside {liver.name}: if {liver.name} was drawn without its "
+            "tumours, as labels that exclude each other are, its dose is that of the healthy liver."
+            for tumour in tumours
+            if (outside := 1.0 - overlap_ml(tumour, liver) / max(tumour.volume_ml, 1e-6)) > _OUTSIDE_LIVER
+        ]
     for position, table in plan.positions.items():
         if table.territory:
             territory = search.volume(table.territory, Role.TERRITORY)
@@ -107,6 +115,8 @@ class _Search:
 
     def __init__(self, structure_sets: Sequence[StructureSet], grid: Grid) -> None:
         self.faults: list[str] = []
+        self.told: list[str] = []
+        """What is no fault."""
         self._sets, self._grid = structure_sets, grid
         self._titles = _titles(structure_sets)
         self._used: dict[str, int] = {}
@@ -176,7 +186,7 @@ class _Search:
     def remarks(self) -> tuple[str, ...]:
         """Which volume is from which object, if they are from several; and what those objects remark."""
         used = sorted(set(self._used.values()))
-        told = []
+        told = [*self.told]
         if len(used) > 1:
             parts = (
                 f"{', '.join(name for name, own in self._used.items() if own == number)} from {self._titles[number]}"

@@ -1,10 +1,11 @@
-"""Who may associate: the rules of the site, in the order in which they are asked."""
+"""Who may associate: the rules of the site, in the order in which they are asked, and how often a no is recorded."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
 import re
+import threading
 
 from config.settings import SiteSettings
 from dicom_listener.connections import AssociationRequest
@@ -37,6 +38,31 @@ def refused_access(request: AssociationRequest, settings: SiteSettings) -> Rejec
     if settings.calling_addresses and not is_listed(request.address, settings.calling_addresses):
         return ADDRESS
     return None
+
+
+class Ration:
+    """Lets so many things pass at once, and one more every `every_s` after that. Safe to share between threads.
+
+    For what a stranger can make happen as often as it likes: each costs a place in a file that never shrinks.
+    """
+
+    def __init__(self, at_once: int, every_s: float) -> None:
+        self._at_once = at_once
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._left = float(at_once)
+        self._last_s: float | None = None
+
+    def take(self, now_s: float) -> bool:
+        """Return whether one more may pass, at a time of a clock that never jumps."""
+        with self._lock:
+            if self._last_s is not None:
+                self._left = min(self._left + (now_s - self._last_s) / self._every_s, float(self._at_once))
+            self._last_s = now_s
+            if self._left < 1.0:
+                return False
+            self._left -= 1.0
+            return True
 
 
 def is_listed(address: str, listed: tuple[str, ...]) -> bool:

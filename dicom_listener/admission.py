@@ -183,7 +183,7 @@ class Admission:
             header = read_header(data)
             failpoints.reach("admission.header_read")
         except UnreadableInstanceError as error:
-            return _refused(CANNOT_UNDERSTAND.because(str(error).rstrip(".")[:64]))
+            return _refused(CANNOT_UNDERSTAND.because(str(error).replace("\\", "/").rstrip(".")[:64]))
         if command is not None and command != CommandUids(
             sop_class_uid=header.sop_class_uid, sop_instance_uid=header.sop_instance_uid
         ):
@@ -207,7 +207,7 @@ class Admission:
     def _same(self, stored: bytes, data: bytes) -> bool:
         try:
             return same_content(stored, data, same_pixels=self._same_pixels)
-        except RuntimeError as error:
+        except (RuntimeError, UnreadableInstanceError) as error:
             # The process that decodes could not be started, or it nests too deep: what is unknown is kept as different.
             _LOG.error("Two instances could not be compared: %s", error)
             return False

@@ -24,7 +24,7 @@ from dicom_listener.assembly_parts import (
 )
 from dicom_listener.assembly_phase import PhaseCells, phase_cells, phase_volume
 from dicom_listener.assembly_refusals import refusal, unequal_display
-from dicom_listener.assembly_stacks import Stack, joins
+from dicom_listener.assembly_stacks import Stack, Stacks, joins
 from dicom_listener.assembly_verdict import Declared, Expectation, Scope, verdict
 from dicom_listener.assembly_without_magnitude import without_magnitude
 from dicom_listener.images import AssembledSeries, MrImage, Sequence, SeriesState, SeriesStatus
@@ -53,10 +53,11 @@ class Assembly:
     """
 
     def __init__(self) -> None:
-        self._stacks: dict[tuple[object, ...], list[Stack]] = {}
+        self._stacks: dict[tuple[object, ...], Stacks] = {}
         self._by_header: dict[tuple[object, ...], Stack] = {}
         self._by_association: dict[str, set[Part]] = {}
         self._by_series: dict[str, list[tuple[Stack, Part]]] = {}
+        self._by_key: dict[str, list[tuple[Stack, Part]]] = {}
         self._images_of_series: dict[str, int] = {}
         self._seen_complete: dict[Stack, dict[str, list[Group]]] = {}
         self._evaluations: dict[Group, _Evaluation] = {}
@@ -124,7 +125,7 @@ class Assembly:
     def states(self) -> tuple[SeriesState, ...]:
         """Return the state of every acquisition, by acquisition time, then key."""
         found = [self._evaluate(stack, group).state for stack, group in self._all_groups()]
-        found += self._without_magnitude()
+        found += self._all_without_magnitude()
         return tuple(sorted(found, key=lambda s: (s.acquired_at.timestamp() if s.acquired_at else np.inf, s.key)))
 
     def changed(self) -> frozenset[str]:
@@ -139,15 +140,17 @@ class Assembly:
         `EchoSeries.phase_rad` is there if by now every echo and slice has a phase image; one that completes them later
         gives another `EchoSeries` of the same signal and revision.
         """
-        for stack, group in self._all_groups():
-            if _key(stack, group[0]) != key:
+        for stack, part in self._by_key.get(key, ()):
+            group = self._group_of(stack, part)
+            if group is None or group[0] is not part:
                 continue
             evaluation = self._evaluate(stack, group)
             if evaluation.state.status is SeriesStatus.COMPLETE:
                 _stack_voxels(stack, group, evaluation)
             return AssembledSeries(state=evaluation.state, series=evaluation.series)
-        for state in self._without_magnitude():
-            if state.key == key:
+        for stack, part in self._by_key.get(key, ()):
+            state = self._without_magnitude(stack, part)
+            if state is not None:
                 return AssembledSeries(state=state, series=None)
         raise KeyError(f"There is no series with the key {key!r}.")
 
@@ -156,13 +159,17 @@ class Assembly:
 
         The key is that of the first echo's series, so it changes when that series is the last to begin.
         """
-        for stack, group in self._all_groups():
-            if any(_key(stack, part) == key for part in group):
-                return _key(stack, group[0])
-        return key if any(state.key == key for state in self._without_magnitude()) else None
+        known = self._by_key.get(key, ())
+        groups = ((stack, group) for stack, part in known if (group := self._group_of(stack, part)) is not None)
+        for stack, group in groups:
+            return _key(stack, group[0])
+        return key if any(self._without_magnitude(stack, part) is not None for stack, part in known) else None
+
+    def _group_of(self, stack: Stack, part: Part) -> Group | None:
+        return next((group for group in self._of(stack) if part in group), None) if part.placed else None
 
     def _all_groups(self) -> list[tuple[Stack, Group]]:
-        return [(stack, group) for stacks in self._stacks.values() for stack in stacks for group in self._of(stack)]
+        return [(stack, group) for stacks in self._stacks.values() for stack in stacks.all for group in self._of(stack)]
 
     def _of(self, stack: Stack) -> list[Group]:
         """Return the stack's acquisitions, found anew only after one of its parts has changed."""
@@ -184,11 +191,11 @@ class Assembly:
         exact = (*header, geometry)
         stack = self._by_header.get(exact)
         if stack is None:
-            stacks = self._stacks.setdefault(header, [])
-            stack = next((known for known in stacks if known.geometry.matches(geometry)), None)
+            stacks = self._stacks.setdefault(header, Stacks())
+            stack = stacks.find(geometry)
             if stack is None:
                 stack = Stack(geometry, *header[:4])
-                stacks.append(stack)
+                stacks.add(stack)
             self._by_header[exact] = stack
         return stack
 
@@ -198,6 +205,7 @@ class Assembly:
         if part is None:
             part = stack.parts[uid] = Part(uid, image.description)
             self._by_series.setdefault(uid, []).append((stack, part))
+            self._by_key.setdefault(_key(stack, part), []).append((stack, part))
             self._images_of_series.setdefault(uid, 0)
         return part
 
@@ -300,15 +308,15 @@ class Assembly:
             for part in group
         ]
 
-    def _without_magnitude(self) -> Iterator[SeriesState]:
-        """Say of each series that ended without a magnitude image why it is not used (see `without_magnitude`)."""
-        for stacks in self._stacks.values():
-            for stack in stacks:
-                for part in stack.parts.values():
-                    if not part.placed and part.is_closed and not stack.accompanies(part):
-                        state = without_magnitude(part, _key(stack, part), stack.protocol, stack.frame_of_reference_uid)
-                        if state is not None:
-                            yield state
+    def _all_without_magnitude(self) -> Iterator[SeriesState]:
+        known = (self._without_magnitude(*place) for places in self._by_key.values() for place in places)
+        return (state for state in known if state is not None)
+
+    def _without_magnitude(self, stack: Stack, part: Part) -> SeriesState | None:
+        """Say of a series that ended without a magnitude image why it is not used (see `without_magnitude`)."""
+        if part.placed or not part.is_closed or stack.accompanies(part):
+            return None
+        return without_magnitude(part, _key(stack, part), stack.protocol, stack.frame_of_reference_uid)
 
 
 def _stack_voxels(stack: Stack, group: Group, evaluation: _Evaluation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,6 +23,8 @@ POSITION_TOLERANCE_MM = 0.1
 _DIRECTION_TOLERANCE = 1e-3
 _SPACING_TOLERANCE_MM = 1e-3
 _IN_PLANE_TOLERANCE_MM = 0.25
+_WEIGHTS = (1.0, 1.3, 1.7, 2.1, 2.5, 2.9)
+"""Any positive numbers do: they make one number of the six of two directions."""
 _PHASE_TWINS = 16
 """Phase images kept of one place: two that differ are enough for none to be used, and 16 series of one are not seen."""
 
@@ -121,6 +124,17 @@ class Geometry:
             and _near(self.pixel_spacing_mm, other.pixel_spacing_mm, _SPACING_TOLERANCE_MM)
             and _near(self.in_plane_mm, other.in_plane_mm, _IN_PLANE_TOLERANCE_MM)
         )
+
+    @property
+    def bucket(self) -> tuple[int, int, int]:
+        """Three whole numbers of which none differs by more than 1 between geometries that match."""
+        direction = np.dot(self.row_direction + self.column_direction, _WEIGHTS)
+        cells = (
+            *np.divide(self.in_plane_mm, _IN_PLANE_TOLERANCE_MM),
+            direction / (_DIRECTION_TOLERANCE * sum(_WEIGHTS)),
+        )
+        a, b, c = (math.floor(cell) for cell in cells)
+        return a, b, c
 
     @property
     def label(self) -> str:
@@ -307,4 +321,8 @@ def _cell(echo_time_s: float, along_mm: float) -> tuple[int, int]:
 
 
 def _near(values: tuple[float, ...], others: tuple[float, ...], tolerance: float) -> bool:
-    return all(abs(a - b) <= tolerance for a, b in zip(values, others, strict=True))
+    # A loop, not all(...): it is asked for every geometry that there is, and mostly ends at the first number.
+    for a, b in zip(values, others, strict=True):  # noqa: SIM110
+        if abs(a - b) > tolerance:
+            return False
+    return True

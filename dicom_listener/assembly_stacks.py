@@ -7,6 +7,7 @@ one acquisition where a scanner writes one series per echo (see `joins`).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,6 +71,26 @@ class Stack:
         """Return the series without magnitude images that were acquired together with an acquisition."""
         alone = [part for part in self.parts.values() if part.left_out and not part.placed]
         return [part for part in alone if any(part.shares_slice_and_start(member) for member in group)]
+
+
+class Stacks:
+    """The stacks of one header, found by geometry: an object may have thousands (one frame each)."""
+
+    def __init__(self) -> None:
+        self.all: list[Stack] = []
+        self._buckets: dict[tuple[int, int, int], list[int]] = {}
+
+    def find(self, geometry: Geometry) -> Stack | None:
+        """Return the first stack that matches; None where none does."""
+        a, b, c = geometry.bucket
+        near = itertools.product((a - 1, a, a + 1), (b - 1, b, b + 1), (c - 1, c, c + 1))
+        known = sorted(number for bucket in near for number in self._buckets.get(bucket, ()))
+        return next((self.all[number] for number in known if self.all[number].geometry.matches(geometry)), None)
+
+    def add(self, stack: Stack) -> None:
+        """Take a stack in."""
+        self._buckets.setdefault(stack.geometry.bucket, []).append(len(self.all))
+        self.all.append(stack)
 
 
 @dataclass(eq=False)

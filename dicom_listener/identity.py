@@ -35,10 +35,11 @@ _TEXT = frozenset(
 
 def text_of(dataset: Dataset, keyword: str) -> str:
     """Return an element's text without padding; empty where it is missing, with replacements where unreadable."""
-    raw = dataset.get_item(keyword)
-    kept = raw.value if isinstance(raw, RawDataElement) else None
+    raw = _raw(dataset, keyword)
+    kept = raw.value if raw is not None else None
     # Plain ASCII without an escape reads the same in every character set: no need to build an element for it.
-    if isinstance(kept, bytes) and kept.isascii() and b"\x1b" not in kept and (raw.VR or "LO") in _TEXT:
+    plain = isinstance(kept, bytes) and kept.isascii() and b"\x1b" not in kept
+    if plain and raw is not None and (raw.VR or "LO") in _TEXT:
         return kept.decode("ascii").strip(" \0")
     # pydicom warns of what it replaces; the replacement characters say it where it matters.
     with warnings.catch_warnings():
@@ -49,3 +50,12 @@ def text_of(dataset: Dataset, keyword: str) -> str:
         except Exception:  # noqa: BLE001 - any byte may stand in a peer's text, and none of them may stop the reader
             text = kept.decode("ascii", "replace") if isinstance(kept, bytes) else ""
     return text.encode("utf-8", "replace").decode("utf-8").strip(" \0")
+
+
+def _raw(dataset: Dataset, keyword: str) -> RawDataElement | None:
+    """Return an element as it was read; None where there is none, or it has been made into something else."""
+    try:
+        element = dataset.get_item(keyword)
+    except Exception:  # noqa: BLE001 - an empty element is converted at once, and an unknown representation raises then
+        return None
+    return element if isinstance(element, RawDataElement) else None

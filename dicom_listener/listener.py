@@ -7,28 +7,29 @@ commit and answer. Nothing of a patient is logged.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
+import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
-from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu_primitives import A_ABORT
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.transport import AddressInformation
 
 from config.plan import PatientPlan
 from config.settings import SiteSettings
-from dicom_listener.access import refused_access
+from dicom_listener.access import Ration, refused_access
 from dicom_listener.admission import Admission, Admitted, CommandUids, Fate
 from dicom_listener.association_log import log_closed, log_instance, log_opened, log_refused
+from dicom_listener.associations import Associations, OpenAssociation
 from dicom_listener.connections import AssociationRequest
 from dicom_listener.events import Kind
 from dicom_listener.memory import keep_memory_small
@@ -39,13 +40,11 @@ from dicom_listener.statuses import (
     CLASS_NOT_SUPPORTED,
     NOT_AUTHORISED,
     OUT_OF_RESOURCES,
-    STOPPING,
-    TOO_MANY,
     Rejection,
     StoreStatus,
 )
 from dicom_listener.tls import TlsError, server_context
-from dicom_listener.transport import BoundedServer, drop, has_answered, messages_of, socket_of
+from dicom_listener.transport import CLOSING_TIMEOUT_S, BoundedServer, drop, has_answered, messages_of, socket_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,28 +56,34 @@ _SETTLE_TICKS = 10
 """Ticks between attempts to write events that the disk did not take."""
 _STOP_PATIENCE_S = 5.0
 """How long `stop` waits for what is in hand to be answered, and again for the associations' threads to end."""
-_LINGERING = 32
-"""Associations that are over, but whose peer has not closed the connection: so many beside the site's own limit."""
 _POLL_S = 0.001
+_REFUSALS_AT_ONCE, _REFUSAL_EVERY_S = 600, 10.0
+"""Refusals that the treatment file takes; all are in the log. A peer of no list must not fill the disk."""
 
 
 class ListenerError(Exception):
     """The listener could not start; the text is a sentence for the user."""
 
 
-@dataclass(kw_only=True, eq=False)
-class _Open:
-    """An association from acceptance to its end. `lock` orders its stores before its closing event."""
+def check_address(settings: SiteSettings) -> None:
+    """Find out whether a listener could start here, without starting one.
 
-    name: str
-    request: AssociationRequest
-    association: Association
-    began_s: float
-    how: str = "connection_lost"
-    fates: Counter[str] = field(default_factory=Counter)
-    refused: Counter[int] = field(default_factory=Counter)
-    closed: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    Raises
+    ------
+    ListenerError
+        As `Listener.start`, for the address and the certificate.
+    """
+    try:
+        if settings.tls:
+            server_context(settings)
+        where = AddressInformation(settings.host, settings.port)
+        with socket.socket(where.address_family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where.as_tuple)
+    except TlsError as error:
+        raise ListenerError(str(error)) from error
+    except (OSError, UnicodeError) as error:
+        raise ListenerError(address_error(settings, error)) from error
 
 
 class Listener:
@@ -126,12 +131,10 @@ class Listener:
             same_pixels=same_pixels,
         )
         self._silence = SeriesSilence(settings.series_quiet_s, record, incomplete_after_s)
-        self._open: dict[AssociationRequest, _Open] = {}
-        self._negotiating: set[AssociationRequest] = set()
-        self._lingering: set[AssociationRequest] = set()
-        self._open_lock = threading.Lock()
+        self._associations = Associations(settings.maximum_associations)
+        self._refusals = Ration(_REFUSALS_AT_ONCE, _REFUSAL_EVERY_S)
         self._run = 0
-        self._accepted = 0
+        self._numbers = itertools.count(1)
         self._stopping = threading.Event()
         self._server: BoundedServer | None = None
         self._contexts: list[PresentationContext] = []
@@ -172,7 +175,7 @@ class Listener:
             )
         except TlsError as error:
             raise ListenerError(str(error)) from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for what can be no name at all
             raise ListenerError(address_error(settings, error)) from error
         port = int(server.server_address[1])
         try:
@@ -201,9 +204,10 @@ class Listener:
         if self._server is None or self._stopping.is_set():
             return
         self._stopping.set()
+        self._associations.stop()
         self._server.shutdown()
-        with self._open_lock:
-            remaining = list(self._open.values())
+        _wait_until(lambda: self._associations.negotiating == 0)
+        remaining = self._associations.all_open()
         for state in remaining:
             self._close(state, "aborted")  # waits for the instance in hand
         _wait_until(lambda: all(has_answered(state.association) for state in remaining))
@@ -220,43 +224,24 @@ class Listener:
         self._admission.close()
 
     def _admit(self, request: AssociationRequest) -> Rejection | None:
-        rejection = refused_access(request, self._settings) or self._no_place(request)
+        rejection = refused_access(request, self._settings) or self._associations.place(request)
         if rejection is not None:
             log_refused(rejection.why, address=request.address, request=request)
-            self._append(
-                Kind.ASSOCIATION_REFUSED,
-                calling_ae=request.calling_ae,
-                called_ae=request.called_ae,
-                address=request.address,
-                why=rejection.why,
-            )
+            self._record_refusal(request.calling_ae, request.called_ae, request.address, rejection.why)
         return rejection
-
-    def _no_place(self, request: AssociationRequest) -> Rejection | None:
-        """Take a place for an association, or say why there is none."""
-        maximum = self._settings.maximum_associations
-        with self._open_lock:
-            if self._stopping.is_set():
-                return STOPPING
-            if len(self._negotiating) + len(self._open) >= maximum or len(self._lingering) >= _LINGERING:
-                return replace(TOO_MANY, why=f"There are {maximum} associations already.")
-            self._negotiating.add(request)
-        return None
 
     def _not_an_association(self, address: str, why: str, by_tls: bool) -> None:
         log_refused(why, address=address)
         if by_tls:
-            self._append(Kind.ASSOCIATION_REFUSED, calling_ae="", called_ae="", address=address, why=why)
+            self._record_refusal("", "", address, why)
+
+    def _record_refusal(self, calling_ae: str, called_ae: str, address: str, why: str) -> None:
+        if self._refusals.take(time.monotonic()):
+            self._append(Kind.ASSOCIATION_REFUSED, calling_ae=calling_ae, called_ae=called_ae, address=address, why=why)
 
     def _left(self, request: AssociationRequest) -> None:
-        # The association's thread has ended, however it did.
-        with self._open_lock:
-            state = self._open.get(request)
-        if state is not None:
-            self._close(state, state.how)
-        with self._open_lock:
-            self._negotiating.discard(request)
-            self._lingering.discard(request)
+        self._close_of(request, None)  # the association's thread has ended, however it did
+        self._associations.left(request)
 
     def _on_requested(self, event: Event) -> None:
         event.assoc.acceptor.supported_contexts = self._contexts
@@ -264,17 +249,11 @@ class Listener:
     def _on_accepted(self, event: Event) -> None:
         association = event.assoc
         request = socket_of(association).request
-        with self._open_lock:
-            self._accepted += 1
-            # Unique in the file: no two runs begin with the same event.
-            state = _Open(
-                name=f"network-{self._run}-{self._accepted}",
-                request=request,
-                association=association,
-                began_s=time.monotonic(),
-            )
-            self._negotiating.discard(request)
-            self._open[request] = state
+        association.dul.artim_timer.timeout = CLOSING_TIMEOUT_S
+        # The name is unique in the file: no two runs begin with the same event.
+        name = f"network-{self._run}-{next(self._numbers)}"
+        state = OpenAssociation(name=name, request=request, association=association, began_s=time.monotonic())
+        self._associations.opened(state)
         log_opened(request, state.name)
         self._append(
             Kind.ASSOCIATION_OPENED,
@@ -298,8 +277,7 @@ class Listener:
 
     def _store(self, event: Event) -> StoreStatus:
         request = cast(C_STORE, event.request)
-        with self._open_lock:
-            state = self._open.get(socket_of(event.assoc).request)
+        state = self._associations.get(socket_of(event.assoc).request)
         if state is None:
             return NOT_AUTHORISED
         command = CommandUids(
@@ -320,7 +298,7 @@ class Listener:
         )
         return admitted.status
 
-    def _admitted(self, event: Event, state: _Open, command: CommandUids) -> Admitted:
+    def _admitted(self, event: Event, state: OpenAssociation, command: CommandUids) -> Admitted:
         overflow = messages_of(event.assoc).overflow
         status: StoreStatus | None = None
         if command.sop_class_uid != event.context.abstract_syntax:
@@ -337,24 +315,22 @@ class Listener:
     def _on_upper_layer(self, event: Event) -> None:
         # Tells a peer's A-ABORT from a lost connection, before EVT_ABORTED fires for both.
         if isinstance(getattr(event, "primitive", None), A_ABORT):
-            with self._open_lock:
-                state = self._open.get(socket_of(event.assoc).request)
+            state = self._associations.get(socket_of(event.assoc).request)
             if state is not None:
                 state.how = "aborted"
 
     def _on_released(self, event: Event) -> None:
-        self._close_of(event.assoc, "released")
+        self._close_of(socket_of(event.assoc).request, "released")
 
     def _on_aborted(self, event: Event) -> None:
-        self._close_of(event.assoc, None)
+        self._close_of(socket_of(event.assoc).request, None)
 
-    def _close_of(self, association: Association, how: str | None) -> None:
-        with self._open_lock:
-            state = self._open.get(socket_of(association).request)
+    def _close_of(self, request: AssociationRequest, how: str | None) -> None:
+        state = self._associations.get(request)
         if state is not None:
             self._close(state, how or state.how)
 
-    def _close(self, state: _Open, how: str) -> None:
+    def _close(self, state: OpenAssociation, how: str) -> None:
         with state.lock:
             if state.closed:
                 return
@@ -363,9 +339,7 @@ class Listener:
             self._append(Kind.ASSOCIATION_CLOSED, association=state.name, how=how, instances=stored)
         seconds = time.monotonic() - state.began_s
         log_closed(state.request, state.name, how=how, fates=state.fates, refused=state.refused, seconds=seconds)
-        with self._open_lock:
-            if self._open.pop(state.request, None) is not None:
-                self._lingering.add(state.request)
+        self._associations.over(state.request)
 
     def _watch(self) -> None:
         ticks = 0

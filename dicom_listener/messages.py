@@ -26,6 +26,8 @@ _LARGEST_COMMAND_BYTES = 1 << 16
 """A C-STORE request has about 250 bytes."""
 _SLOWEST_BYTES_PER_S = 10_000
 """A message may take the network time-out, and so much longer as its bytes need at this rate."""
+_MANY_FRAGMENTS, _SMALLEST_MEAN_BYTES = 1000, 64
+"""A message of so many PDUs has to have so much in each: senders fill theirs, with 4 kB at least."""
 _POLL_S = 0.001
 
 
@@ -64,6 +66,7 @@ class BoundedMessages(DIMSEServiceProvider):
         self._held_bytes = 0
         self._received_bytes = 0
         self._command_bytes = 0
+        self._pdus = 0
         self._began_s = 0.0
         self._serving = False
         self.overflow: str | None = None
@@ -107,7 +110,7 @@ class BoundedMessages(DIMSEServiceProvider):
         while not (self.idle or self.assoc._kill):
             time.sleep(_POLL_S)
         self.message = message = DIMSEMessage()
-        self._received_bytes = self._command_bytes = 0
+        self._received_bytes = self._command_bytes = self._pdus = 0
         self._began_s = time.monotonic()
         self.overflow = None
         return message
@@ -120,6 +123,9 @@ class BoundedMessages(DIMSEServiceProvider):
         allowed_s = (self.assoc.network_timeout or 0.0) + self._received_bytes / _SLOWEST_BYTES_PER_S
         if time.monotonic() - self._began_s > allowed_s:
             raise MessageError("its message takes too long.")
+        self._pdus += 1
+        if self._pdus > _MANY_FRAGMENTS and self._received_bytes < _SMALLEST_MEAN_BYTES * self._pdus:
+            raise MessageError("its message comes in too many too small pieces.")
         if self._command_bytes > _LARGEST_COMMAND_BYTES:
             raise MessageError("its message has a command longer than any has.")
         if self.overflow is None:

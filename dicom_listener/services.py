@@ -54,10 +54,10 @@ def application_entity(settings: SiteSettings) -> AE:
     return entity
 
 
-def address_error(settings: SiteSettings, error: OSError) -> str:
+def address_error(settings: SiteSettings, error: OSError | UnicodeError) -> str:
     """Return why the node cannot have its address, in a sentence that says what to do."""
     where = f"The listener cannot use {settings.host} port {settings.port}"
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return (
             f"{where}: the name {settings.host} is not known (site.host); give an address of this machine, or 0.0.0.0."
         )

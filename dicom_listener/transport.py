@@ -46,6 +46,8 @@ _PDU_DEADLINE_S = 30.0
 """From the first byte to the last: 128 KiB at 35 kbit/s."""
 _LARGEST_PDU_BYTES = 1 << 24
 """Where the site takes PDUs of any length: the largest that the setting can name."""
+CLOSING_TIMEOUT_S = 2.0
+"""How long a peer whose association is over may go on sending before the connection is closed (ARTIM, PS3.8 9.1.5)."""
 _BUSY_POLL_S = 1e-4
 """Of pynetdicom's polling loop, 1e-3 by default: with TCP_QUICKACK, 423 instances/s instead of 22 (measured)."""
 _IDLE_POLL_S = 5e-3
@@ -94,6 +96,12 @@ class BoundedSocket(AssociationSocket):
         except OSError:
             self._shutdown_socket()
             raise
+
+    def send(self, bytestream: bytes) -> None:
+        """Send, with a patience of its own: what is left of the last PDU's deadline may be nothing."""
+        if self.socket is not None:
+            self.socket.settimeout(_PDU_DEADLINE_S)
+        super().send(bytestream)
 
     def _shutdown_socket(self) -> None:
         # The stock method does not close a socket whose peer has gone already.

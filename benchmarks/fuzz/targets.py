@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import socket
 import tempfile
@@ -137,18 +136,27 @@ def upper_layer() -> Target:
     def target(data: bytes) -> None:
         nonlocal sent
         sent += 1
-        with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S) as peer:
-            with contextlib.suppress(ConnectionError):
-                peer.sendall(data)
-                peer.shutdown(socket.SHUT_WR)
-                while peer.recv(1 << 16):
-                    pass
+        _say(port, data)
         if dead:
             raise AssertionError(f"A thread of the listener died: {dead.pop()}")
         if sent % 20 == 0:
             _echo(port)
 
     return target
+
+
+def _say(port: int, data: bytes) -> None:
+    """Send bytes and read until the listener has closed the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S) as peer:
+        try:
+            peer.sendall(data)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(1 << 16):
+                pass
+        except TimeoutError as error:
+            raise AssertionError("The listener keeps a connection that its peer has ended.") from error
+        except OSError:
+            return  # reset by the listener: it may
 
 
 def _echo(port: int) -> None:

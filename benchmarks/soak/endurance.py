@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.soak.attacks import ATTACKS, Battle, associated, send_zeros
+from benchmarks.soak.attack import Battle, associated
+from benchmarks.soak.attacks import ATTACKS
 from benchmarks.soak.instances import ROOT, Hostile, hostile_instances, image
 from benchmarks.soak.listener_process import Footprint, ListenerProcess
+from benchmarks.soak.misuse import send_zeros
 from benchmarks.soak.probe import store_one, under_attack, warm_up
 from dicom_listener.events import Kind
 from dicom_listener.record import Record

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 from config.settings import SiteSettings
 from dicom_listener.association_log import configure_log
+from dicom_listener.decoding import DecodingProcess
 from dicom_listener.listener import Listener
 from dicom_listener.locks import FileLock
 from dicom_listener.record import Record, quarantine_path
@@ -28,6 +29,8 @@ from dicom_listener.record import Record, quarantine_path
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOCAL = {"host": "127.0.0.1", "port": 0, "minimum_free_disk_mb": 1.0}
 _PATIENCE_S = 30.0
+_COMPARING_S = 5.0
+"""As for `holmia listen`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,9 @@ class ListenerProcess:
         return self.popen.stdout.readline()
 
 
-def listener_on(path: Path, settings: Mapping[str, Any]) -> Listener:
+def listener_on(
+    path: Path, settings: Mapping[str, Any], same_pixels: Callable[[bytes, bytes], bool] | None = None
+) -> Listener:
     """A listener on the treatment file `path`, which is made if it is missing; not started."""
     quarantine = quarantine_path(path)
     return Listener(
@@ -115,6 +120,7 @@ def listener_on(path: Path, settings: Mapping[str, Any]) -> Listener:
         SiteSettings(**{**LOCAL, **settings}),
         None,
         lambda: datetime.now(UTC),
+        same_pixels=same_pixels,
     )
 
 
@@ -127,8 +133,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     configure_log()
     path = Path(sys.argv[1])
-    with FileLock.acquire(path, "listener"):
-        listener = listener_on(path, json.loads(sys.argv[2]))
+    with FileLock.acquire(path, "listener"), DecodingProcess(timeout_s=_COMPARING_S) as decoding:
+        listener = listener_on(path, json.loads(sys.argv[2]), decoding.same_pixels)
         print(json.dumps({"port": listener.start()}), flush=True)
         try:
             for _ in sys.stdin:

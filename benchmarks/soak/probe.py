@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from benchmarks.soak.attacks import Attack, Battle, associated
+from benchmarks.soak.attack import Attack, Battle, associated
 from benchmarks.soak.instances import PIXELS, ROOT, image, rle, text
 from benchmarks.soak.raw_pdu import ASSOCIATE_AC, ASSOCIATE_RJ, RLE_CONTEXT, TEMPORARY_LIMIT, Peer
 

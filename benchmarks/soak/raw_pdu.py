@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 VERIFICATION = "1.2.840.10008.1.1"
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -74,8 +74,15 @@ def pdv(context: int, control: int, data: bytes, *, declared: int | None = None)
     return struct.pack(">LBB", len(data) + 2 if declared is None else declared, context, control) + data
 
 
-def command(field: int | None, *, message: int = 1, data_set: int = NO_DATA_SET, uid: str = "", **more: bytes) -> bytes:
-    """A command set (PS3.7, 6.3.1); `more` adds elements of group 0000 by number: ``e0700=…``."""
+def command(
+    field: int | None,
+    *,
+    message: int = 1,
+    data_set: int = NO_DATA_SET,
+    uid: str = "",
+    more: Mapping[int, bytes] | None = None,
+) -> bytes:
+    """A command set (PS3.7, 6.3.1); `more` replaces or adds elements of group 0000."""
     elements: dict[int, bytes] = {}
     if field is not None:
         elements[0x0100] = struct.pack("<H", field)
@@ -85,7 +92,7 @@ def command(field: int | None, *, message: int = 1, data_set: int = NO_DATA_SET,
     if field == C_STORE_RQ:
         elements[0x0700] = struct.pack("<H", 0)
         elements[0x1000] = _even(uid.encode("latin-1"))
-    elements |= {int(name[1:], 16): value for name, value in more.items()}
+    elements |= more or {}
     body = b"".join(struct.pack("<HHL", 0, number, len(v)) + v for number, v in sorted(elements.items()))
     return struct.pack("<HHLL", 0, 0, 4, len(body)) + body
 

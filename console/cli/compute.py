@@ -53,7 +53,7 @@ def watch(
 
     if file.exists():
         with open_record(file) as record, decoding:
-            engine = Engine(reader=decoding)
+            engine = Engine(reader=decoding, damage=record.damage)
             session = Session(
                 record=record,
                 engine=engine,
@@ -65,6 +65,8 @@ def watch(
     elif not stop():
         say(f"Timed out after {timeout:g} s: {file} did not appear. Check the name, and that the listener runs.")
         return EXIT_PARTLY
+    if latest.damage is not None:
+        return EXIT_USAGE
     if stop() and not latest.complete:
         return EXIT_DONE
     if until_complete and not latest.complete:
@@ -134,6 +136,8 @@ def _quantify_file(file: Path, out: Path, overrides: dict[str, object]) -> int:
     snapshot = quantified(file, overrides)
     write_outputs(snapshot, out)
     _summarise(snapshot, out)
+    if snapshot.damage is not None:
+        return EXIT_USAGE
     if not snapshot.results:
         say("No fraction could be quantified: " + _why_nothing(snapshot))
         return EXIT_PARTLY
@@ -148,6 +152,7 @@ def quantified(file: Path, overrides: dict[str, object]) -> Snapshot:
             overrides=overrides,
             announce=lambda words: progress.update(task, description=words or "computing"),
             reader=decoding,
+            damage=record.damage,
         )
         for event in replayed(record, engine):
             progress.update(task, completed=event.seq)

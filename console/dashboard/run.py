@@ -229,7 +229,7 @@ def run_replay(record: Record, *, speed: float) -> int:
 
 def _replayed(record: Record, speed: float, thread: EngineThread, moment: list[datetime]) -> None:
     with DecodingProcess() as decoding:
-        engine = Engine(announce=thread.announce, reader=decoding)
+        engine = Engine(announce=thread.announce, reader=decoding, damage=record.damage)
         session = Session(record=record, engine=engine, clock=lambda: moment[0], on_snapshot=thread.publish)
         _replay(session, record, speed, thread, moment)
 

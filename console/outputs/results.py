@@ -44,6 +44,7 @@ def results_document(snapshot: Snapshot) -> dict[str, Any]:
             "version": software_version(),
             "settings_sha256": snapshot.settings_sha256,
             "record_head": snapshot.head_hash,
+            "record_damage": snapshot.damage,
         },
         "reference": {"series_instance_uid": reference.series_instance_uid if reference is not None else None},
         "methods": snapshot.methods,

@@ -171,7 +171,7 @@ def test_the_document_has_exactly_the_keys_that_were_agreed():
     assert document["schema"] == 1
     assert document["research_use"] == RESEARCH_USE
     assert document["treatment"] == {"patient_id": "EM1-004"}
-    assert set(document["software"]) == {"version", "settings_sha256", "record_head"}
+    assert set(document["software"]) == {"version", "settings_sha256", "record_head", "record_damage"}
     assert document["software"]["record_head"] == "abc"
     assert document["reference"] == {"series_instance_uid": None}
     fraction = document["fractions"][0]

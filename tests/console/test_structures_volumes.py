@@ -294,3 +294,19 @@ def test_masks_move_with_their_frame_of_reference():
     for one, other, before in zip(drawn.all, masks.all, still.all, strict=True):
         assert other.volume_ml == pytest.approx(one.volume_ml, rel=0.01)
         assert other.occupancy == pytest.approx(before.occupancy, abs=1e-5)
+
+
+def test_a_liver_drawn_without_its_tumours_is_remarked():
+    """What a label map holds in which each voxel has one label."""
+    hollow = masked("Liver", *BOXES["Liver"])
+    values = np.array(hollow.mask.values)
+    values[20:40, 35:55, 15:35] = 0.0  # Tumour 1
+    mask = replace(hollow.mask, values=values)
+    tumour = masked("Tumour 1", *BOXES["Tumour 1"])
+    found = treatment_volumes([structure_set(replace(hollow, mask=mask), tumour)], plan(), GRID)
+    assert found.faults == ()
+    (remark,) = found.remarks
+    assert remark.startswith("100 % of Tumour 1 lies outside Liver: if Liver was drawn without its tumours")
+    by = {v.name: v.volume_ml for v in found.all}
+    assert by["Healthy liver"] == pytest.approx(by["Liver"], rel=0.01)
+    assert by["Liver"] == pytest.approx(486.0 - 8.0, rel=0.01)

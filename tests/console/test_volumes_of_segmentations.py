@@ -18,6 +18,7 @@ from dicom_listener.events import Kind
 from quantify.findings import FractionStatus
 from quantify.model import Grid
 from quantify.occupancy import occupancy
+from quantify.registration import register as register_really
 
 from ..dicom_listener.segmentations import part10, segmentation
 from .test_engine import Feeder, coarse
@@ -30,6 +31,7 @@ TUMOURS = ("Tumour 1", "Tumour 2")
 def phantom(tmp_path_factory):
     """One position, one fraction, five echoes: it shows laws, not accuracy."""
     options = replace(coarse(Flavour.PHILIPS_ENHANCED), fractions=1)
+    options = replace(options, acquisition=replace(options.acquisition, snr=300.0))
     return write_phantom(tmp_path_factory.mktemp("segmentations") / "p", options)
 
 
@@ -53,7 +55,7 @@ def solids(phantom, drawn):
     affine[:3, 3] = low[0], low[1], first
     shape = tuple(int(n) for n in np.ceil((high - (low[0], low[1], first)) / spacing[::-1])[::-1] + 1)
     grid = Grid(shape=shape, affine_lps_mm=affine)
-    return {name: occupancy(of_one, grid)[0] for name, of_one in contours.items()}, affine
+    return {name: occupancy(of_one, grid, subsamples=(6, 4, 4))[0] for name, of_one in contours.items()}, affine
 
 
 def send(feeder: Feeder, what) -> None:
@@ -72,7 +74,10 @@ def quantified(phantom, *instead, late=()):
     """The result of the fraction, and the snapshot, with `instead` in place of the structures and `late` at the end."""
     feeder = Feeder()
     feeder.plan(phantom.plan_path)
-    for what in (phantom.anatomy, *instead, phantom.reference, *phantom.fractions, *late):
+    for what in (phantom.anatomy, *instead, phantom.reference, *phantom.fractions):
+        send(feeder, what)
+    feeder.advance()
+    for what in late:
         send(feeder, what)
         feeder.advance()
     (result,) = feeder.engine.results
@@ -80,10 +85,21 @@ def quantified(phantom, *instead, late=()):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def finely_rasterised_contours():
-    """On voxels as coarse as the phantom's the default points per voxel cost contours more than the 1 % asked for."""
+def nothing_differs_but_the_volumes():
+    """Contours are drawn as finely as masks: the default points per voxel cost more than 1 % on voxels of 6 mm. And the
+    registration is found once: another voxel at the liver's edge would move it by less than it is known to, and doses
+    at this noise by more than 1 %.
+    """
+    found: dict[str, object] = {}
+
+    def register(*, moving, **rest):
+        if moving.series_instance_uid not in found:
+            found[moving.series_instance_uid] = register_really(moving=moving, **rest)
+        return found[moving.series_instance_uid]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("console.structures.occupancy", partial(occupancy, subsamples=(6, 6, 6)))
+        patch.setattr("console.series_maps.register", register)
         yield
 
 

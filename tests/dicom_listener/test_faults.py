@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import random
+import re
 import resource
 import signal
 import sqlite3
@@ -91,6 +92,12 @@ def eventually(condition) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+@contextlib.contextmanager
+def associated(port: int) -> Iterator[Peer]:
+    with Peer(port, timeout_s=PATIENCE_S) as peer:
+        yield peer.associated()
 
 
 @pytest.fixture(autouse=True)
@@ -191,7 +198,7 @@ def killable() -> Iterator[Killable]:
 def test_a_fault_at_any_step_is_answered_and_made_good_by_sending_again(node, fault):
     numbers = itertools.count(1)
     acknowledged, refused = [], 0
-    with Peer(node.port, timeout_s=PATIENCE_S).associated() as peer:
+    with associated(node.port) as peer:
 
         def sent(number: int, of_another: bool) -> tuple[int, str]:
             peer.send_store(uid_of(number), instance(number, of_another=of_another))
@@ -235,9 +242,9 @@ def test_a_kill_at_any_step_loses_nothing_that_was_acknowledged(killable, tmp_pa
     for point, of_another in steps:
         number = next(numbers)
         _, port = killable.start(path, point)
-        with Peer(port, timeout_s=PATIENCE_S).associated() as peer, pytest.raises(PeerGoneError):
+        with associated(port) as peer, pytest.raises(PeerGoneError):
             peer.store(uid_of(number), instance(number, of_another=of_another))
-        with killable.running(path) as (_, port), Peer(port, timeout_s=PATIENCE_S).associated() as peer:
+        with killable.running(path) as (_, port), associated(port) as peer:
             for each, other in ((number, of_another), (next(numbers), not of_another)):
                 assert peer.store(uid_of(each), instance(each, of_another=other)) == 0, point
                 acknowledged.add(uid_of(each))
@@ -291,7 +298,7 @@ def fill(node: Node) -> None:
 
 def test_a_full_file_refuses_with_a_comment_alarms_and_recovers_by_itself(node):
     node.pages(8)
-    with Peer(node.port, timeout_s=PATIENCE_S).associated() as peer:
+    with associated(node.port) as peer:
         for number in (1, 2, 3):
             peer.send_store(uid_of(number), instance(number, pixels=100_000))
             assert peer.status() == (0xA700, "The disk of the treatment file is full")
@@ -309,7 +316,7 @@ def test_a_full_file_refuses_with_a_comment_alarms_and_recovers_by_itself(node):
 
 
 def test_what_a_full_file_could_not_take_is_written_when_there_is_room_without_anything_arriving(node):
-    with Peer(node.port, timeout_s=PATIENCE_S).associated() as peer:
+    with associated(node.port) as peer:
         assert peer.store(uid_of(1), instance(1)) == 0
         fill(node)
         began = datetime.now(UTC)
@@ -331,7 +338,7 @@ def test_what_a_full_file_could_not_take_is_written_when_there_is_room_without_a
     for event in node.record.events(limit=1000):
         if event.kind in (Kind.INSTANCE_REFUSED, Kind.STORAGE_FAILED):
             assert began <= event.utc <= ended  # when it happened, not when it was written
-    with Peer(node.port, timeout_s=PATIENCE_S).associated() as peer:
+    with associated(node.port) as peer:
         assert peer.store(uid_of(2), instance(2)) == 0
     assert eventually(lambda: len(node.of(Kind.STORAGE_FAILED)) == 2)
     assert node.of(Kind.STORAGE_FAILED)[-1]["instances"] == 2
@@ -340,7 +347,7 @@ def test_what_a_full_file_could_not_take_is_written_when_there_is_room_without_a
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="prlimit is Linux's")
 def test_a_listener_whose_log_cannot_grow_survives_and_recovers_by_itself(killable, tmp_path):
     path = tmp_path / "a.holmia"
-    with killable.running(path) as (pid, port), Peer(port, timeout_s=PATIENCE_S).associated() as peer:
+    with killable.running(path) as (pid, port), associated(port) as peer:
         assert peer.store(uid_of(1), instance(1)) == 0
         size = path.with_name("a.holmia-wal").stat().st_size
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -354,6 +361,27 @@ def test_a_listener_whose_log_cannot_grow_survives_and_recovers_by_itself(killab
         assert [payload["instances"] for payload in events_of(path, Kind.STORAGE_FAILED)] == [1]
         assert peer.store(uid_of(2), instance(2)) == 0
     assert stored_in(path) == {uid_of(1): 1, uid_of(2): 1}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read as Linux tells it")
+@pytest.mark.parametrize("room_mb", [5, 20, 35])
+def test_a_listener_short_of_memory_says_so_and_stores_the_next(killable, tmp_path, room_mb):
+    path, huge = tmp_path / "a.holmia", image(uid_of(1), e00091002=element(0x00091002, "UN", bytes(30_000_000)))
+    with killable.running(path) as (pid, port):
+        with associated(port) as peer:
+            assert peer.store(uid_of(2), instance(2)) == 0
+        size = re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        limit = int(size[1]) * 1024 + room_mb * 1_000_000
+        _, hard = resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        answer = None
+        with contextlib.suppress(PeerGoneError), associated(port) as peer:
+            peer.send_store(uid_of(1), huge)
+            answer = peer.status()[0]  # or it is aborted: it could not even be received
+        assert answer in ((None, 0xA700) if room_mb == 5 else (None, 0xA700, 0))
+        resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, hard))
+        with associated(port) as peer:
+            assert peer.store(uid_of(3), instance(3)) == 0
+    assert stored_in(path) == {uid_of(number): 1 for number in ((1, 2, 3) if answer == 0 else (2, 3))}
 
 
 def test_a_log_that_cannot_be_moved_into_the_file_still_takes_what_fits_it(tmp_path):

@@ -23,11 +23,12 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.sop_class import MRImageStorage, Verification
 
 from config.settings import SiteSettings
+from dicom_listener.access import Ration
 from dicom_listener.admission import Admission
 from dicom_listener.connections import WaitingRoom
 from dicom_listener.events import Kind
 from dicom_listener.instance_header import read_header
-from dicom_listener.listener import ListenerError
+from dicom_listener.listener import ListenerError, check_address
 from dicom_listener.messages import DataBudget
 from dicom_listener.record import Record
 from dicom_listener.services import PRIVATE_STORAGE, STORAGE, address_error, transfer_syntaxes
@@ -154,7 +155,7 @@ def test_a_large_data_set_may_take_longer_than_the_timeout(node, monkeypatch):
     uid, data = encoded(1)
     with RawPeer(node.port).associated() as peer:
         peer.send(store_command(uid) + p_data(0, data[:-8]))
-        (state,) = node.listener._open.values()
+        (state,) = node.listener._associations.all_open()
         for _ in range(500):
             if state.association.dimse._received_bytes == len(data) - 8:
                 break
@@ -230,10 +231,10 @@ def test_any_mutilated_request_leaves_no_trace_and_no_traceback(node, capfd):
             peer.answer()
     assert echo(node) == 0
     for _ in range(500):
-        if not (node.listener._open or node.listener._negotiating or node.listener._lingering):
+        if node.listener._associations.present == 0:
             break
         time.sleep(0.01)
-    assert (node.listener._open, node.listener._negotiating, node.listener._lingering) == ({}, set(), set())
+    assert node.listener._associations.present == 0
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -361,6 +362,46 @@ def test_what_is_wrong_with_an_address_is_one_sentence(number, sentence):
 def test_an_address_of_another_machine_is_one_sentence(tmp_path):
     with pytest.raises(ListenerError, match=r"192\.0\.2\.1 port 0: no network interface"):
         Node(tmp_path, host="192.0.2.1")  # of no machine (RFC 5737)
+
+
+def test_whether_an_address_is_free_is_known_without_a_listener(node):
+    check_address(SiteSettings(host="127.0.0.1", port=0))
+    with pytest.raises(ListenerError, match="another program listens there"):
+        check_address(SiteSettings(host="127.0.0.1", port=node.port))
+    with pytest.raises(ListenerError, match="no network interface"):
+        check_address(SiteSettings(host="192.0.2.1", port=0))
+    with pytest.raises(ListenerError, match=r"TLS needs site\.tls_authorities"):
+        check_address(SiteSettings(host="127.0.0.1", port=0, tls=True))
+
+
+def test_a_message_in_tiny_pieces_ends_its_association(node):
+    with RawPeer(node.port).associated() as peer:
+        peer.send(store_command("1.2.3") + p_data(0, b"\1") * 1500)
+        assert peer.answer()[0] == 0x07
+    assert node.wait_for(Kind.ASSOCIATION_CLOSED)
+    assert echo(node) == 0
+
+
+def test_what_can_be_no_name_is_one_sentence(tmp_path):
+    with pytest.raises(ListenerError, match=r"the name \.\. is not known"):
+        Node(tmp_path, host="..")
+
+
+def test_refusals_are_recorded_up_to_a_ration_and_logged_beyond_it(node, monkeypatch, caplog):
+    node.listener._refusals = Ration(3, 1000.0)
+    for _ in range(5):
+        with RawPeer(node.port) as peer:
+            peer.send(associate_rq(called=b"OTHER"))
+            assert peer.answer()[0] == 0x03
+    assert len(node.wait_for(Kind.ASSOCIATION_REFUSED, 3)) == 3
+    assert len([record for record in caplog.records if record.msg == "association_refused"]) == 5
+
+
+def test_a_ration_refills_with_time():
+    ration = Ration(2, 10.0)
+    assert [ration.take(now_s) for now_s in (0, 0, 0, 9, 10, 11, 100, 100, 100)] == [
+        *(True, True, False, False, True, False, True, True, False)
+    ]
 
 
 def test_a_name_that_is_not_known_is_one_sentence(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from holmia_processes import (
     events_of,
     free_port,
     listening,
+    read_results,
     run,
     run_well,
     running,
@@ -92,10 +93,35 @@ def test_a_corrupt_file_is_refused(phantom: PhantomTreatment, tmp_path: Path) ->
     assert not out.exists()
 
 
-def test_a_cut_off_file_is_refused(copied: Path, tmp_path: Path) -> None:
+def test_a_cut_off_file_is_read_to_its_last_sound_event(
+    copied: Path, phantom: PhantomTreatment, tmp_path: Path
+) -> None:
     with copied.open("r+b") as stream:
-        stream.truncate(copied.stat().st_size // 2)
-    assert_refused(run("quantify", copied, "--out", tmp_path / "out"), 2, "copy.holmia")
+        stream.truncate(copied.stat().st_size * 9 // 10)
+    before = copied.read_bytes()
+    done = run("quantify", copied, "--out", tmp_path / "out")
+    assert done.status == 2
+    assert "DAMAGED" in done.err
+    assert "last sound event" in done.err
+    document = read_results(tmp_path / "out")
+    assert document["software"]["record_damage"] in done.err.replace("\n", " ")
+    assert "file_damaged" in [a["kind"] for a in document["alarms"] if a["priority"] == "high"]
+    # Nothing is added to it; its sound part becomes a file of its own.
+    assert_refused(
+        run("listen", copied, "--plan", phantom.plan_path, "--port", 0), 2, "copy.holmia", "last sound event"
+    )
+    assert run("export", copied, "--to", "treatment", "--out", tmp_path / "sound").status == 2
+    assert copied.read_bytes() == before
+    again = run("quantify", tmp_path / "sound" / copied.name, "--out", tmp_path / "again")
+    assert again.status != 2, again.err
+    assert read_results(tmp_path / "again")["fractions"] == document["fractions"]
+
+
+def test_an_exported_treatment_is_the_same_treatment(imported: Imported, tmp_path: Path) -> None:
+    assert run("export", imported.file, "--to", "treatment", "--out", tmp_path).status == 0
+    assert events_of(tmp_path / imported.file.name) == events_of(imported.file)
+    assert_refused(run("export", imported.file, "--to", "treatment", "--out", tmp_path), 2, "exists already")
+    assert_refused(run("export", imported.file, "--to", "pictures", "--out", tmp_path), 2, "treatment")
 
 
 def test_an_altered_event_is_found(copied: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC
 
 import pytest
 
-from benchmarks.fuzz.laws import header_is_read_or_refused, times_are_read_or_not
+from benchmarks.fuzz.laws import decoding_tells_what_it_found, header_is_read_or_refused, times_are_read_or_not
 from benchmarks.fuzz.seeds import PATIENT_ID, seeds
 from benchmarks.fuzz.tree import EXPLICIT, IMPLICIT, PIXEL_DATA, Element, encode, parse
 from dicom_listener import instance_header
@@ -214,6 +214,15 @@ def test_only_ascii_digits_are_a_date(text):
 def test_times_that_no_other_zone_can_hold_are_no_times(text):
     assert parse_date_time(text, UTC) is None
     times_are_read_or_not(text.encode())
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "siemens_classic"])
+def test_a_name_of_an_unknown_representation_and_no_length_is_no_name(kind):
+    file = parse(seeds()[kind])
+    for element in file.elements:
+        if element.tag == 0x00100010:
+            element.vr, element.value = "P\1", b""
+    assert decoding_tells_what_it_found(file.encoded()).patient.name == ""
 
 
 def test_the_pixel_data_are_where_the_tests_think():

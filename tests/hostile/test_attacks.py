@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak.attacks import ATTACKS, Attack, associated
+from benchmarks.soak.attack import Attack, associated
+from benchmarks.soak.attacks import ATTACKS
 from benchmarks.soak.instances import ROOT, Hostile, hostile_instances, image, part10
 from benchmarks.soak.listener_process import Footprint, ListenerProcess
 from benchmarks.soak.probe import ECHO_LIMIT_S, echo_seconds, store_one, under_attack, warm_up

@@ -16,8 +16,10 @@ from benchmarks.soak.listener_process import listener_on
 from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomTreatment, small_options, write_phantom
 from console.demo.scanner import dicom_files
+from dicom_listener.decoding import DecodingProcess
 from dicom_listener.events import Event, Kind
 from dicom_listener.instance_header import read_header
+from dicom_listener.pixels import same_pixels
 from dicom_listener.record import Record
 from dicom_listener.same_content import same_content
 
@@ -29,7 +31,8 @@ class Node:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.path = folder / "t.holmia"
-        self._listener = listener_on(self.path, settings)
+        self._decoding = DecodingProcess()  # started when there is something to compare
+        self._listener = listener_on(self.path, settings, self._decoding.same_pixels)
         self.port = self._listener.start()
         self._record = Record.open(self.path, read_only=True)
 
@@ -55,12 +58,13 @@ class Node:
         assert len(self.events(Kind.INSTANCE_STORED)) == len(sent)
         held = self.objects()
         assert held.keys() == sent.keys()
-        assert [uid for uid in sent if not same_content(held[uid], sent[uid])] == []
+        assert [uid for uid in sent if not same_content(held[uid], sent[uid], same_pixels=same_pixels)] == []
         assert self.events(Kind.INSTANCE_QUARANTINED) == []
         assert self.events(Kind.INSTANCE_REFUSED) == []
 
     def stop(self) -> None:
         self._listener.stop()
+        self._decoding.close()
         self._record.verify()
         self._record.close()
         self._listener._record.close()
