@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from config.plan import TreatmentPlan
 from config.settings import AlarmSettings
-from console.arrivals import ClockBound
+from console.arrivals import ClockBound, Objection
 from console.snapshot import Binding
 from dicom_listener.events import Event
 from dicom_listener.images import SeriesState, SeriesStatus
@@ -32,6 +32,7 @@ def find_alarms(
     clock_offset_s: float | None = None,
     quarantined: Sequence[Event],
     storage_failed: Sequence[Event] = (),
+    objections: Sequence[Objection] = (),
     damage: str | None = None,
     structure_faults: Sequence[str],
     fault: str = "",
@@ -47,6 +48,8 @@ def find_alarms(
     found += [_quarantine(event) for event in quarantined]
     if damage is not None:
         found.append(_alarm(Priority.HIGH, "file_damaged", f"Only a part of the treatment is shown: {damage}", since))
+    names = {uid: state.description or state.protocol for state in series for uid in state.series_instance_uids}
+    found += [_objection(own, names.get(own.series_instance_uid, "")) for own in objections]
     found += [_storage_failed(event, ZoneInfo(plan.time_zone)) for event in storage_failed]
     at_fault = _fractions_without_a_usable_series(series, bindings)
     found += [alarm for result in results for alarm in _of_result(result, plan, settings, since, at_fault)]
@@ -95,6 +98,13 @@ def _quarantine(event: Event) -> Alarm:
     )
     # One alarm a sender and cause: a hundred misdirected images are one finding.
     return _alarm(Priority.HIGH, kind, text, event.utc, detail=str(event.payload.get("association", "")))
+
+
+def _objection(own: Objection, series: str) -> Alarm:
+    """What could not be used is medium, an assumption is low."""
+    text = f"{series}: {own.reason}" if series else own.reason
+    priority, kind = (Priority.LOW, "assumption") if own.used else (Priority.MEDIUM, "instance_unusable")
+    return _alarm(priority, kind, text, own.since, detail=f"{own.series_instance_uid} {own.reason}")
 
 
 def _storage_failed(event: Event, zone: ZoneInfo) -> Alarm:

@@ -1,13 +1,13 @@
-"""What the arrival of images tells beside the images: which series have fallen silent, and whether clocks agree."""
+"""What arrivals tell beside the images: what cannot be used, which series are silent, whether clocks agree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from dicom_listener.decode import READ_CLASSES
 from dicom_listener.events import Event, Kind
-from dicom_listener.images import MrImage, SeriesState, SeriesStatus
+from dicom_listener.images import DecodedInstance, SeriesState, SeriesStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +23,41 @@ class ClockBound:
     """When the image that shows it was stored."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Objection:
+    """Why instances of one series could not be used, or what was assumed to use them."""
+
+    series_instance_uid: str
+    reason: str
+    used: bool
+    since: datetime
+    """When the first of them was stored."""
+
+
 class Arrivals:
     """Folds the events about arrival. Pure: the same events give the same, whenever it is asked."""
 
     def __init__(self) -> None:
         self.clock: ClockBound | None = None
+        self._objections: dict[tuple[str, str], Objection] = {}
         self._silences_s: dict[str, list[float]] = {}
         """By series: every silence that was recorded since its last instance."""
         self._over: set[str] = set()
 
-    def stored(self, images: Iterable[MrImage], at: datetime) -> None:
-        """Take the images of an instance in that was stored `at` this time."""
-        for image in images:
+    @property
+    def objections(self) -> tuple[Objection, ...]:
+        """What decoding had to say, once for each series and reason, in order of first arrival."""
+        return tuple(self._objections.values())
+
+    def stored(self, instance: DecodedInstance, at: datetime) -> None:
+        """Take in an instance that was stored `at` this time."""
+        read = not instance.sop_class_uid or instance.sop_class_uid in READ_CLASSES
+        # What is to be said of structures is said with the volumes.
+        if instance.reason and read and instance.structure_set is None:
+            key = (instance.series_instance_uid, instance.reason)
+            own = Objection(series_instance_uid=key[0], reason=key[1], used=bool(instance.images), since=at)
+            self._objections.setdefault(key, own)
+        for image in instance.images:
             self._silences_s[image.series_instance_uid] = []
             self._over.discard(image.series_instance_uid)
             if image.acquired_at is None:

@@ -134,7 +134,7 @@ class Engine:
             self._patient = instance.patient
         if instance.structure_set is not None:
             self._structure_sets.append(instance.structure_set)
-        self._arrivals.stored(instance.images, event.utc)
+        self._arrivals.stored(instance, event.utc)
         if instance.images:
             self._stored_at[event.seq] = event.utc
             self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
@@ -204,7 +204,8 @@ class Engine:
     def _is_news(self, states: Sequence[SeriesState]) -> bool:
         """Whether anything has changed that a result or an alarm could depend on; a series that arrives has not."""
         settled = tuple((s.key, s.status, s.revision, s.reason) for s in states if s.status != SeriesStatus.ARRIVING)
-        basis = (settled, self._phases(states), len(self._structure_sets), self._ended, self._overdue(states))
+        told = (len(self._structure_sets), len(self._arrivals.objections), self._overdue(states))
+        basis = (settled, self._phases(states), told, self._ended)
         same = basis == self._computed_from[0] and self._treatment is self._computed_from[1]
         self._computed_from = (basis, self._treatment)
         return not same
@@ -248,6 +249,7 @@ class Engine:
             clock_offset_s=self._treatment.clock_offset_s,
             quarantined=self._treatment.quarantined,
             storage_failed=self._treatment.storage_failed,
+            objections=self._arrivals.objections,
             damage=self._damage,
             structure_faults=self._outcome.volumes.faults if self._structure_sets else (),
             fault=self._outcome.fault,

@@ -39,6 +39,8 @@ _STRUCTURES = {
     SegmentationStorage: segmentation,
     LABEL_MAP_SEGMENTATION_STORAGE: segmentation,
 }
+READ_CLASSES = frozenset(map(str, (*_DECODERS, *_STRUCTURES)))
+"""SOP classes that are used; objects of all others are stored and ignored."""
 _META_BYTES = 1 << 16
 """Where to look for the transfer syntax before anything is inflated; a meta header is a few hundred bytes."""
 

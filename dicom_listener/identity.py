@@ -38,8 +38,7 @@ def text_of(dataset: Dataset, keyword: str) -> str:
     raw = _raw(dataset, keyword)
     kept = raw.value if raw is not None else None
     # Plain ASCII without an escape reads the same in every character set: no need to build an element for it.
-    plain = isinstance(kept, bytes) and kept.isascii() and b"\x1b" not in kept
-    if plain and raw is not None and (raw.VR or "LO") in _TEXT:
+    if raw is not None and isinstance(kept, bytes) and (raw.VR or "LO") in _TEXT and _is_plain(kept):
         return kept.decode("ascii").strip(" \0")
     # pydicom warns of what it replaces; the replacement characters say it where it matters.
     with warnings.catch_warnings():
@@ -50,6 +49,10 @@ def text_of(dataset: Dataset, keyword: str) -> str:
         except Exception:  # noqa: BLE001 - any byte may stand in a peer's text, and none of them may stop the reader
             text = kept.decode("ascii", "replace") if isinstance(kept, bytes) else ""
     return text.encode("utf-8", "replace").decode("utf-8").strip(" \0")
+
+
+def _is_plain(value: bytes) -> bool:
+    return value.isascii() and b"\x1b" not in value
 
 
 def _raw(dataset: Dataset, keyword: str) -> RawDataElement | None:

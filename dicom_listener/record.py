@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from dicom_listener import failpoints
 from dicom_listener.events import Event
-from dicom_listener.record_chain import COLUMNS, Head, canonical_json, event_hash, event_of, sound_events
+from dicom_listener.record_chain import COLUMNS, Head, canonical_json, event_hash, event_of, sound_rows
 from dicom_listener.record_connection import (
     check_database,
     connected,
@@ -75,7 +75,8 @@ class Record:
         self._lock = threading.RLock()
         self._own_appends = 0
         self.damage: str | None = None
-        self._sound_head = Head()
+        # Of a damaged file. Not read again: a search through a damaged page finds another event than a walk does.
+        self._sound_rows: list[tuple[Any, ...]] = []
         self._seen = self._version()
 
     @classmethod
@@ -112,9 +113,9 @@ class Record:
                 return cls(path, connected_for_reading(path), read_only=True)
             record = cls(path, connected(path, "mode=rw"), read_only=False)
             try:
-                head, fault = record._soundness(with_objects=False)
+                rows, fault = record._soundness(with_objects=False)
                 if fault is not None:
-                    raise RecordCorruptError(f"{fault} {_READABLE_TO_THERE}", head.seq)
+                    raise RecordCorruptError(f"{fault} {_READABLE_TO_THERE}", len(rows))
                 enter_write_ahead_mode(path, record._connection)
                 record._seen = record._version()
             except BaseException:
@@ -143,7 +144,7 @@ class Record:
         with said_of(path, "opened"):
             record = cls(path, connected_for_salvage(path), read_only=True)
             try:
-                head, fault = record._soundness(with_objects=True)
+                rows, fault = record._soundness(with_objects=True)
             except BaseException:
                 record.close()
                 raise
@@ -151,11 +152,11 @@ class Record:
             try:
                 sound = cls.open(path, read_only=True)
             except RecordCorruptError as error:
-                fault = _with_end(error, head)  # a page cut off that held nothing
+                fault = _with_end(error, _head_of(rows))  # a page cut off that held nothing
             else:
                 record.close()
                 return sound
-        record.damage, record._sound_head = fault, head
+        record.damage, record._sound_rows = fault, rows
         return record
 
     def append(
@@ -217,9 +218,7 @@ class Record:
 
         No transaction stays open: an open one would keep the write-ahead log growing.
         """
-        if self.damage is not None:
-            limit = min(limit, self._sound_head.seq - after_seq)
-        rows = self._rows(after_seq, limit) if limit > 0 else []
+        rows = self._rows(after_seq, limit)
         try:
             return [event_of(row) for row in rows]
         except (ValueError, TypeError) as error:
@@ -272,7 +271,7 @@ class Record:
     def head(self) -> Head:
         """Return the number and hash of the last event; of a damaged file, the last sound one."""
         if self.damage is not None:
-            return self._sound_head
+            return _head_of(self._sound_rows)
         with self._lock, said_of(self.path, "read"):
             return self._head()
 
@@ -286,11 +285,11 @@ class Record:
             `last_sound_seq` name the last event that is sound.
         """
         if self.damage is not None:
-            raise RecordCorruptError(self.damage, self._sound_head.seq)
-        head, fault = self._soundness(with_objects=True)
+            raise RecordCorruptError(self.damage, len(self._sound_rows))
+        rows, fault = self._soundness(with_objects=True)
         if fault is not None:
-            raise RecordCorruptError(fault, head.seq)
-        return head
+            raise RecordCorruptError(fault, len(rows))
+        return _head_of(rows)
 
     def copy_to(self, target: Path) -> None:
         """Write a compact, self-contained copy to `target`; works while others write.
@@ -316,8 +315,7 @@ class Record:
             write_schema(temporary)
             with contextlib.closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
                 copy.execute("BEGIN")
-                for seq in range(self._sound_head.seq):
-                    (row,) = self._rows(seq, 1)
+                for row in self._sound_rows:
                     if row[5] is not None:
                         copy.execute(_INSERT_OBJECT, (row[5], self.object_bytes(row[5])))
                     copy.execute(_INSERT_EVENT, row)
@@ -351,31 +349,38 @@ class Record:
             return value(self._connection, "PRAGMA data_version"), self._own_appends
 
     def _rows(self, after_seq: int, limit: int) -> Sequence[tuple[Any, ...]]:
+        if self.damage is not None:
+            return self._sound_rows[after_seq : after_seq + limit]
         with self._lock, said_of(self.path, "read"):
             return self._connection.execute(
                 f"SELECT {COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit)
             ).fetchall()
 
-    def _soundness(self, *, with_objects: bool) -> tuple[Head, str | None]:
-        """Return the last sound event, and None or a sentence on what is wrong after it or beside it.
+    def _soundness(self, *, with_objects: bool) -> tuple[list[tuple[Any, ...]], str | None]:
+        """Return the rows up to the last sound event, and None or a sentence on what is wrong after or beside them.
 
         Checked are the chain, the database's own structure and, if asked, the content of every object.
         """
-        head = Head()
+        sound: list[tuple[Any, ...]] = []
         checked: set[str] = set()
         try:
-            for following, digest in sound_events(self.path, self._rows):
+            for row in sound_rows(self.path, self._rows):
+                digest = row[5]
                 if with_objects and digest is not None and digest not in checked:
                     self.object_bytes(digest)
                     checked.add(digest)
-                head = following
+                sound.append(row)
             with self._lock, said_of(self.path, "read"):
                 check_database(self.path, self._connection)
         except RecordError as error:
             if not is_damage(error):
                 raise
-            return head, _with_end(error, head)
-        return head, None
+            return sound, _with_end(error, _head_of(sound))
+        return sound, None
+
+
+def _head_of(rows: Sequence[tuple[Any, ...]]) -> Head:
+    return Head(seq=rows[-1][0], hash=rows[-1][7]) if rows else Head()
 
 
 def _with_end(error: RecordError, head: Head) -> str:

@@ -57,8 +57,8 @@ def event_of(row: Sequence[Any]) -> Event:
     )
 
 
-def sound_events(path: Path, rows: Rows) -> Iterator[tuple[Head, str | None]]:
-    """Yield each event's head and the hash of its object, in order, for as long as the chain of `path` holds.
+def sound_rows(path: Path, rows: Rows) -> Iterator[tuple[Any, ...]]:
+    """Yield each event's row, in order, for as long as the chain of `path` holds.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def sound_events(path: Path, rows: Rows) -> Iterator[tuple[Head, str | None]]:
     while batch := _read(rows, head.seq):
         for row in batch:
             head = _next_head(path, head, row)
-            yield head, row[5]
+            yield row
 
 
 def _read(rows: Rows, after_seq: int) -> Sequence[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from config.plan import plan_from_mapping
 from config.settings import load_settings
-from console.__main__ import app
+from console.commands import app
 from console.outputs.wording import RESEARCH_USE
 
 ROOT = Path(__file__).parents[1]

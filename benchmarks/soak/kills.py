@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.soak.attack import associated
 from benchmarks.soak.fork_server import ForkServer
 from benchmarks.soak.instances import ROOT, element, image
-from benchmarks.soak.raw_pdu import Peer, PeerGoneError
+from benchmarks.soak.raw_pdu import PeerGoneError
 from dicom_listener.events import Kind
 from dicom_listener.record import Record, RecordError
 
@@ -88,8 +89,7 @@ def _send(port: int, root: str, seed: float, acknowledged: dict[str, str], unans
     """Send until the listener is gone; an answer of 0x0000 is what counts."""
     rng = random.Random(seed)
     noise = rng.randbytes(_LARGEST_BYTES)
-    with contextlib.suppress(PeerGoneError, OSError), Peer(port) as peer:
-        peer.associated()
+    with contextlib.suppress(PeerGoneError, OSError), associated(port) as peer:
         for number in range(100_000):
             uid = f"{root}.{number}"
             data = image(uid, e7FE00010=element(0x7FE00010, "OW", noise[: 2 * rng.randint(64, _LARGEST_BYTES // 2)]))

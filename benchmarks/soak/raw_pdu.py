@@ -150,14 +150,6 @@ class Peer:
         self.send(associate_rq() if request is None else request)
         return self.receive()
 
-    def associated(self, request: bytes | None = None) -> Peer:
-        """Ask for an association, which has to be granted."""
-        kind, body = self.associate(request)
-        if kind != ASSOCIATE_AC:
-            self.socket.close()
-            raise PeerGoneError(f"no association, but PDU {kind} with {body.hex()}")
-        return self
-
     def echo(self) -> int:
         """C-ECHO; return the status."""
         self.send(pdu(P_DATA, pdv(ECHO_CONTEXT, COMMAND | LAST, command(C_ECHO_RQ, message=next(self._messages)))))

@@ -10,7 +10,7 @@ import pytest
 from config.plan import plan_from_mapping
 from config.settings import load_settings
 from console.alarms import find_alarms
-from console.arrivals import ClockBound
+from console.arrivals import ClockBound, Objection
 from console.snapshot import Binding
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
@@ -335,3 +335,14 @@ def test_images_that_could_not_be_stored_are_high_and_counted():
     found = only(storage_failed=[event])
     assert (found.kind, found.priority) == ("storage_failed", Priority.HIGH)
     assert found.text.startswith("7 images could not be stored from 12:00:00 to 12:02:05 (The disk is full)")
+
+
+@pytest.mark.parametrize(
+    ("used", "kind", "priority"),
+    [(False, "instance_unusable", Priority.MEDIUM), (True, "assumption", Priority.LOW)],
+)
+def test_what_cannot_be_used_is_medium_and_what_was_assumed_is_low(used, kind, priority):
+    objection = Objection(series_instance_uid="1.2", reason="A mosaic.", used=used, since=NOON)
+    found = only(objections=[objection], series=[series(status=SeriesStatus.COMPLETE)])
+    assert (found.kind, found.priority, found.text) == (kind, priority, "gre: A mosaic.")
+    assert only(objections=[objection]).text == "A mosaic."

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
+from pydicom.uid import BasicTextSRStorage, MRImageStorage
 
 from console.arrivals import Arrivals
 from dicom_listener.events import Event, Kind
@@ -17,6 +18,16 @@ NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 def image(acquired_at=NOON, uid="1.2"):
     return SimpleNamespace(acquired_at=acquired_at, series_instance_uid=uid)
+
+
+def instance(*images, reason="", sop_class_uid=str(MRImageStorage), uid="1.2", structure_set=None):
+    return SimpleNamespace(
+        images=images,
+        reason=reason,
+        sop_class_uid=sop_class_uid,
+        series_instance_uid=uid,
+        structure_set=structure_set,
+    )
 
 
 def state(*uids, status=SeriesStatus.INCOMPLETE):
@@ -33,7 +44,7 @@ def quiet(arrivals, seconds, uid="1.2"):
 
 def heard(*images):
     arrivals = Arrivals()
-    arrivals.stored(images or (image(),), NOON)
+    arrivals.stored(instance(*(images or (image(),))), NOON)
     return arrivals
 
 
@@ -53,7 +64,7 @@ def test_an_image_ends_the_silence():
     arrivals = heard()
     quiet(arrivals, 10.0)
     quiet(arrivals, 40.0)
-    arrivals.stored([image()], NOON)
+    arrivals.stored(instance(image()), NOON)
     assert not arrivals.is_overdue(state(), 30.0)
 
 
@@ -72,7 +83,7 @@ def test_after_an_import_nothing_more_comes(how, overdue):
     arrivals = heard()
     arrivals.said(event(Kind.ASSOCIATION_CLOSED, how=how))
     assert arrivals.is_overdue(state(), 30.0) == overdue
-    arrivals.stored([image()], NOON)
+    arrivals.stored(instance(image()), NOON)
     assert not arrivals.is_overdue(state(), 30.0)
 
 
@@ -85,6 +96,40 @@ def test_the_clock_is_ahead_by_as_much_as_any_image_arrived_before_it_was_begun(
 
 def test_the_bound_is_dated_by_the_image_that_shows_it():
     arrivals = heard(image(NOON + timedelta(seconds=95)))
-    arrivals.stored([image(NOON)], NOON + timedelta(minutes=5))
+    arrivals.stored(instance(image(NOON)), NOON + timedelta(minutes=5))
     assert arrivals.clock.at == NOON
     assert replace(arrivals.clock, ahead_s=1.0).ahead_s == 1.0
+
+
+def test_what_cannot_be_used_is_told_once_for_each_series_and_reason():
+    arrivals = Arrivals()
+    for uid in ("1.2", "1.2", "1.3"):
+        arrivals.stored(instance(reason="A mosaic.", uid=uid), NOON)
+    arrivals.stored(instance(image(), reason="The content time was used."), NOON + timedelta(seconds=1))
+    told = [(o.series_instance_uid, o.reason, o.used, o.since) for o in arrivals.objections]
+    assert told == [
+        ("1.2", "A mosaic.", False, NOON),
+        ("1.3", "A mosaic.", False, NOON),
+        ("1.2", "The content time was used.", True, NOON + timedelta(seconds=1)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        instance(reason="Reports are recorded and not used.", sop_class_uid=str(BasicTextSRStorage)),
+        instance(reason="A contour was left out.", structure_set=object()),
+        instance(image()),
+    ],
+    ids=["a class that is not read", "told with the volumes", "nothing to say"],
+)
+def test_what_is_told_elsewhere_or_is_no_fault_is_not_told(silent):
+    arrivals = Arrivals()
+    arrivals.stored(silent, NOON)
+    assert arrivals.objections == ()
+
+
+def test_what_cannot_even_be_named_is_told():
+    arrivals = Arrivals()
+    arrivals.stored(instance(reason="It cannot be read.", sop_class_uid="", uid=""), NOON)
+    assert len(arrivals.objections) == 1

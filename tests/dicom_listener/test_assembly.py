@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from dicom_listener.assembly import Assembly
+from dicom_listener.assembly_parts import Geometry
+from dicom_listener.assembly_stacks import Stack, Stacks
 from dicom_listener.decode import decode
 from dicom_listener.images import ImageKind, MrImage, Sequence, SeriesStatus
 
@@ -390,3 +392,32 @@ def test_a_siemens_spin_echo_is_refused_and_its_holes_are_named(real_data):
     assert state.holmium_refusal.startswith("Spin echo: its decay is T2, not T2*")
     assert state.status is SeriesStatus.INCOMPLETE
     assert state.reason.startswith("incomplete: 5 of 12 images missing (slice 3: all echoes;")
+
+
+def test_a_stack_is_found_by_any_geometry_within_rounding():
+    """Stacks are kept in buckets; what matches must be found though it falls into the next bucket."""
+    random_numbers = np.random.default_rng(5)
+    known = Stacks()
+    for _ in range(60):
+        row, column = np.linalg.qr(random_numbers.normal(size=(3, 2)))[0].T
+        position = random_numbers.uniform(-200, 200, 3)
+        made = geometry_with(row, column, position)
+        known.add(Stack(made, "1.8", "1.9", "gre", 1))
+        for _ in range(20):
+            near = geometry_with(
+                row + random_numbers.uniform(-9e-4, 9e-4, 3), column + random_numbers.uniform(-9e-4, 9e-4, 3), position
+            )
+            moved = replace(near, in_plane_mm=tuple(made.in_plane_mm + random_numbers.uniform(-0.24, 0.24, 2)))
+            assert moved.matches(made)
+            assert known.find(moved) is known.all[-1]
+    assert known.find(geometry_with((1, 0, 0), (0, 1, 0), (900, 900, 0))) is None
+
+
+def geometry_with(row, column, position):
+    return Geometry(
+        matrix=(6, 8),
+        row_direction=tuple(map(float, row)),
+        column_direction=tuple(map(float, column)),
+        pixel_spacing_mm=(3.0, 2.5),
+        in_plane_mm=(float(np.dot(position, row)), float(np.dot(position, column))),
+    )

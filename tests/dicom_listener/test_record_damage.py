@@ -146,6 +146,18 @@ def test_any_flipped_bit_is_found_or_changes_nothing(path, whole):
     assert found > 20
 
 
+def test_a_sector_of_zeros_anywhere_is_found_or_changes_nothing(path, whole):
+    """512 bytes are what a disk loses at least. Within a page they leave events that only a walk still finds."""
+    rng = random.Random(3)
+    sectors = {rng.randrange(len(whole.bytes) // 512) for _ in range(40)} | {75776 // 512, 112640 // 512}
+    for sector in sectors:
+        data = bytearray(whole.bytes)
+        data[512 * sector : 512 * (sector + 1)] = bytes(512)
+        path.write_bytes(data)
+        end, damage = end_of(path, whole)
+        assert damage is not None or end == EVENTS
+
+
 @pytest.mark.parametrize(
     ("statement", "last_sound"),
     [

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,17 +38,18 @@ class Orthanc:
         with self._opener.open(asked, timeout=PATIENCE_S) as answer:
             return json.loads(answer.read())
 
-    def until_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait until it answers; False if it ends instead."""
         deadline = time.monotonic() + PATIENCE_S
-        while True:
+        while process.poll() is None:
             try:
                 self.request("GET", "/system")
             except (urllib.error.URLError, ConnectionError):
-                assert process.poll() is None, "Orthanc has ended"
                 assert time.monotonic() < deadline, "Orthanc does not answer"
                 time.sleep(0.05)
             else:
-                return
+                return True
+        return False
 
     def names(self, modality: str, port: int, **more: Any) -> None:
         """Tell it of a node to send to."""
@@ -74,13 +76,36 @@ def orthanc(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Orthanc]:
     """An Orthanc that holds the phantom's study."""
-    binary, folder, port = program("Orthanc"), tmp_path_factory.mktemp("orthanc"), free_port()
-    configuration = {
+    binary = program("Orthanc")
+    for _ in range(3):  # somebody else may take its ports before it does
+        folder, port = tmp_path_factory.mktemp("orthanc"), free_port()
+        (folder / "orthanc.json").write_text(json.dumps(configuration(folder, port, free_port())))
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([binary, str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder)
+        made = Orthanc(port)
+        if made.is_ready(process):
+            break
+    try:
+        assert process.poll() is None, (folder / "log").read_text(errors="replace")[-2000:]
+        for data in files.values():
+            assert made.request("POST", "/instances", data)["Status"] == "Success"
+        yield made
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=20)
+
+
+def configuration(folder: Path, http_port: int, dicom_port: int) -> dict[str, Any]:
+    return {
         "Name": "peer",
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
-        "HttpPort": port,
-        "DicomPort": free_port(),
+        "HttpPort": http_port,
+        "DicomPort": dicom_port,
         "DicomAet": "ORTHANC",
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
@@ -93,22 +118,6 @@ def orthanc(
         "JobsHistorySize": 10,
         "DicomScuTimeout": 30,
     }
-    (folder / "orthanc.json").write_text(json.dumps(configuration))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([binary, str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder)
-    try:
-        made = Orthanc(port)
-        made.until_ready(process)
-        for data in files.values():
-            assert made.request("POST", "/instances", data)["Status"] == "Success"
-        yield made
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=20)
 
 
 def test_orthanc_pushes_a_study_and_every_instance_is_stored(orthanc, started, files) -> None:
