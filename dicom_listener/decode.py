@@ -95,6 +95,8 @@ def _decode(dataset: Dataset, time_zone: ZoneInfo) -> DecodedInstance:
         return replace(header, images=images, reason=reason)
     except PixelError as error:
         return replace(header, reason=str(error))
+    except MemoryError:
+        return replace(header, reason="The instance needs more memory than decoding may use; it was not used.")
     # The header is known by now: keep it, so that the screen can say which series is damaged.
     except Exception as error:  # noqa: BLE001
         return replace(header, reason=f"The instance cannot be decoded ({type(error).__name__}: {error}).")

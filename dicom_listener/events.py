@@ -40,8 +40,8 @@ class Kind(StrEnum):
     INSTANCE_REFUSED = "instance_refused"
     """association, status (number), comment"""
     STORAGE_FAILED = "storage_failed"
-    """status, comment, instances (how many were refused so far because disk or memory failed), first_utc, last_utc. Said
-    when it begins, and when it ends if there were more; each is as late as the file took it."""
+    """status, comment, instances (how many were refused so far because disk or memory failed), first_utc, last_utc.
+    Said when it begins, and when it ends if there were more; each is as late as the file took it."""
     SERIES_QUIET = "series_quiet"
     """series_instance_uid, seconds (of silence so far), instances. Said when a series falls silent, and once more when
     it has stayed so for long enough to be missed."""

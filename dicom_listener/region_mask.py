@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from dicom_listener.images import RegionMask
 from dicom_listener.pixels import PixelError
@@ -74,6 +73,9 @@ def _boxes(labelled: NDArray[np.integer], labels: Sequence[int]) -> dict[int, Bo
     if not wanted:
         return {}
     if wanted[-1] < _TABLE_LIMIT:
+        # Doubles the start-up of a decoding process, of which few ever meet a label map.
+        from scipy import ndimage
+
         # Labels beyond the last one wanted are ignored by the search, whatever their size; so are negative ones.
         found = ndimage.find_objects(labelled, max_label=wanted[-1])
         return {label: box for label in wanted if (box := found[label - 1]) is not None}

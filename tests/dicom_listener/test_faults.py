@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.soak.instances import element, image, text
-from benchmarks.soak.raw_pdu import Peer, PeerGoneError
+from benchmarks.soak.raw_pdu import ASSOCIATE_AC, Peer, PeerGoneError
 from config.plan import PatientPlan
 from config.settings import SiteSettings
 from dicom_listener import failpoints, owed_events
@@ -94,10 +94,17 @@ def eventually(condition) -> bool:
     return True
 
 
+def request(peer: Peer) -> None:
+    kind, body = peer.associate()
+    if kind != ASSOCIATE_AC:
+        raise PeerGoneError(f"no association, but PDU {kind} with {body.hex()}")
+
+
 @contextlib.contextmanager
 def associated(port: int) -> Iterator[Peer]:
     with Peer(port, timeout_s=PATIENCE_S) as peer:
-        yield peer.associated()
+        request(peer)
+        yield peer
 
 
 @pytest.fixture(autouse=True)
@@ -265,7 +272,7 @@ def test_30_kills_at_random_moments_lose_nothing_that_was_acknowledged(killable,
         with contextlib.suppress(PeerGoneError, ConnectionError), Peer(port, timeout_s=PATIENCE_S) as peer:
             if before == 0:
                 until.start()
-            peer.associated()
+            request(peer)
             for count in itertools.count(1):
                 pixels = (128, 5_000, 60_000)[number % 3]
                 assert peer.store(uid_of(number), instance(number, of_another=number % 4 == 0, pixels=pixels)) == 0
