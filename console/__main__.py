@@ -11,7 +11,8 @@ from types import FrameType
 def main() -> None:
     """Run the command line; exit status 0 done, 1 in part or not at all, 2 usage, plan or file."""
     with contextlib.suppress(ValueError):  # not in the main thread: then signals are another's
-        signal.signal(signal.SIGTERM, _stopped_before_anything_was_done)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopped_before_anything_was_done)
     from console.commands import app
     from console.shell import run_app
 

@@ -22,6 +22,8 @@ _EVEN = 0.05
 _IN_PLANE = 0.1
 """How far a frame may be shifted within its plane, as a share of a pixel."""
 _MOST_SLICES = 10_000
+_FARTHEST_MM = 1e5
+"""No scanner's coordinates reach 100 m; squares of what is written there may not overflow."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +84,8 @@ def segmentation_grid(dataset: Dataset) -> SegmentationGrid:
     positions = np.array(
         [_numbers(groups(n, "PlanePositionSequence"), "ImagePositionPatient", 3) for n in range(n_frames)]
     )
+    if np.abs(positions).max() > _FARTHEST_MM:
+        raise PixelError(f"its ImagePositionPatient reaches {np.abs(positions).max():g} mm; the header is wrong.")
     normal = np.cross(along_row, along_column)
     heights = positions @ (normal / np.linalg.norm(normal))
     spacing, remark = _spacing(heights, measures[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Annotated
 import typer
 
 from config.plan import TreatmentPlan
-from config.settings import Settings, SiteSettings, load_settings
+from config.settings import Settings, load_settings
 from console.cli.app import Plan, Site, app, checked_plan, prepared, progress_bar, quarantine_of
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, say, stop_on_signals
 from dicom_listener.association_log import configure_log
 from dicom_listener.decoding import DecodingProcess
 from dicom_listener.importing import import_folders
-from dicom_listener.listener import Listener, ListenerError
+from dicom_listener.listener import Listener, ListenerError, check_address
 from dicom_listener.locks import FileLock, LockHeldError
-from dicom_listener.services import address_error
 
 _COMPARING_S = 5.0
 """Two compressed forms of one image are told apart or not within this; a sender waits for it."""
@@ -54,7 +52,7 @@ def listen(
     stop = stop_on_signals()
     try:
         if not file.exists():
-            _check_address(settings.site)  # before a file is made that nothing would be received into
+            check_address(settings.site)  # before a file is made that nothing would be received into
         with (
             FileLock.acquire(file, "listener"),
             prepared(file, treatment_plan, settings) as record,
@@ -78,17 +76,6 @@ def listen(
     except (LockHeldError, ListenerError) as error:
         raise CommandError(str(error)) from error
     return EXIT_DONE
-
-
-def _check_address(site: SiteSettings) -> None:
-    """End the command with a sentence if the listener could not bind to its address."""
-    try:
-        kind, *_, address = socket.getaddrinfo(site.host, site.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(kind, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        raise CommandError(address_error(site, error)) from error
 
 
 @app.command("import")

@@ -14,9 +14,9 @@ def item(kind: int, body: bytes) -> bytes:
     return bytes([kind, 0]) + struct.pack(">H", len(body)) + body
 
 
-def associate_rq(*, calling: bytes = b"RAW", called: bytes = b"HOLMIA", version: int = 1, extra: bytes = b"") -> bytes:
-    contexts = bytes([1, 0, 0, 0]) + item(0x30, MR.encode()) + item(0x40, EXPLICIT.encode())
-    user = item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3") + extra
+def associate_rq(*, calling: bytes = b"RAW", called: bytes = b"HOLMIA", version: int = 1, sop_class: str = MR) -> bytes:
+    contexts = bytes([1, 0, 0, 0]) + item(0x30, sop_class.encode()) + item(0x40, EXPLICIT.encode())
+    user = item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3")
     body = struct.pack(">HH", version, 0) + called.ljust(16) + calling.ljust(16) + bytes(32)
     body += item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, contexts) + item(0x50, user)
     return b"\x01\x00" + struct.pack(">L", len(body)) + body
@@ -27,14 +27,14 @@ def p_data(control: int, data: bytes) -> bytes:
     return b"\x04\x00" + struct.pack(">L", len(value)) + value
 
 
-def store_command(uid: str, *, message_id: int = 1) -> bytes:
+def store_command(uid: str, *, message_id: int = 1, sop_class: str = MR) -> bytes:
     def element(number: int, value: bytes) -> bytes:
         return struct.pack("<HHL", 0, number, len(value)) + value
 
     def text(number: int, value: str) -> bytes:
         return element(number, value.encode() + b"\0" * (len(value) % 2))
 
-    body = text(0x0002, MR) + element(0x0100, b"\x01\x00") + element(0x0110, struct.pack("<H", message_id))
+    body = text(0x0002, sop_class) + element(0x0100, b"\x01\x00") + element(0x0110, struct.pack("<H", message_id))
     body += element(0x0700, b"\0\0") + element(0x0800, b"\0\0") + text(0x1000, uid)
     return p_data(3, element(0x0000, struct.pack("<L", len(body))) + body)
 
@@ -51,8 +51,8 @@ class RawPeer:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def associated(self) -> RawPeer:
-        self.send(associate_rq())
+    def associated(self, *, sop_class: str = MR) -> RawPeer:
+        self.send(associate_rq(sop_class=sop_class))
         assert self.answer()[0] == 0x02
         return self
 

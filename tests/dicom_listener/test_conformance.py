@@ -30,11 +30,11 @@ SITE = SiteSettings()
 
 
 @cache
-def text(page: str = "conformance-statement.md") -> str:
-    return (DOCS / page).read_text(encoding="utf-8")
+def text(page: str = "conformance-statement") -> str:
+    return (DOCS / f"{page}.md").read_text(encoding="utf-8")
 
 
-def rows(columns: int, *, page: str = "conformance-statement.md") -> list[list[str]]:
+def rows(columns: int, *, page: str = "conformance-statement") -> list[list[str]]:
     """Return the cells of every table row with so many columns, head and rule left out."""
     found = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in text(page).splitlines() if line[:1] == "|"
@@ -61,9 +61,9 @@ def test_the_transfer_syntaxes_are_those_in_this_order():
         assert context.transfer_syntax == expected
 
 
-@pytest.mark.parametrize("page", ["conformance-statement.md", "scanner.md"])
+@pytest.mark.parametrize("page", ["conformance-statement", "scanner"])
 def test_every_status_is_in_the_tables(page):
-    if page == "scanner.md":
+    if page == "scanner":
         assert {cells[0] for cells in rows(2, page=page) if cells[0].startswith("0x")} == {
             f"0x{status.code:04X}" for status in STATUSES
         }

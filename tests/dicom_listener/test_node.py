@@ -259,13 +259,13 @@ def test_what_else_a_peer_may_negotiate_is_let_pass(node):
 
 
 def test_private_classes_of_mr_vendors_are_stored(node):
-    classes = list(PRIVATE_STORAGE)
-    with association(node, *classes) as made:
-        assert len(made.accepted_contexts) == len(classes)
-        for number, sop_class in enumerate(classes, 1):
-            assert made.send_c_store(instance(number, SOPClassUID=sop_class)).Status == 0
-    assert len(node.objects()) == len(classes)
-    assert not set(classes) & set(STORAGE)
+    assert not set(PRIVATE_STORAGE) & set(STORAGE)
+    for number, sop_class in enumerate(PRIVATE_STORAGE, 1):
+        uid, data = encoded(number, SOPClassUID=sop_class)
+        with RawPeer(node.port).associated(sop_class=sop_class) as peer:
+            peer.send(store_command(uid, sop_class=sop_class) + p_data(2, data))
+            assert peer.status() == 0
+    assert len(node.objects()) == len(PRIVATE_STORAGE)
 
 
 def test_named_types_are_preferred_to_implicit_ones_and_those_to_compression():

@@ -227,6 +227,8 @@ FAULTS = {
         "frame 1 does not say which segment",
     ),
     "planes kilometres apart": (lambda made: shifted(made, 1, (0, 0, 4e6)), "the header is wrong"),
+    "farther than numbers reach": (lambda made: shifted(made, 1, (0, 0, 1e300)), "the header is wrong"),
+    "more slices than any volume": (lambda made: shifted(made, 1, (0, 0, 8e4)), "reach over 20002 slices"),
     "position not a number": (lambda made: shifted(made, 1, (float("nan"), 0, 0)), "Position"),
 }
 
