@@ -278,11 +278,13 @@ def _binding(
         return Binding(
             series_key=state.key, role="reference" if fault is None else "refused", why=fault or _WHY_REFERENCE
         )
-    if structures_on.intersection(state.series_instance_uids):
+    injection = _window(state, happened, treatment.clock_offset_s or 0.0)
+    # Structures may be drawn on a fraction's own series: that stays a fraction.
+    may_be_a_fraction = state.holmium_refusal is None and injection is not None
+    if structures_on.intersection(state.series_instance_uids) and not may_be_a_fraction:
         return Binding(series_key=state.key, role="anatomy", why="the structures were drawn on it")
     if state.holmium_refusal is not None:
         return Binding(series_key=state.key, role="ignored", why=state.holmium_refusal)
-    injection = _window(state, happened, treatment.clock_offset_s or 0.0)
     if state.status != SeriesStatus.COMPLETE:
         where = {} if injection is None else {"position": injection.position, "fraction": injection.fraction}
         return Binding(series_key=state.key, role="unbound", why=state.reason, **where)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -47,7 +47,7 @@ class File:
     prefix: bytes = b"DICM"
     meta_length: int | None = None
     tail: bytes = b""
-    explicit: bool = field(default=True)
+    explicit: bool = True
 
     def copy(self) -> File:
         """Return an equal file that shares nothing mutable."""

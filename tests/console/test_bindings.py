@@ -185,6 +185,9 @@ def test_the_series_that_the_structures_were_drawn_on_is_anatomy_unless_it_is_th
     assert roles(treatment(), t1, series("10:00"), drawn_on=drawn_on_t1) == {"09:40": "anatomy", "10:00": "reference"}
     own = series("10:00")
     assert roles(treatment(), own, drawn_on=frozenset(own.series_instance_uids)) == {"10:00": "reference"}
+    drawn_on_f1 = frozenset(series("10:15").series_instance_uids)
+    found = roles(treatment(), series("10:00"), series("10:15"), drawn_on=drawn_on_f1)
+    assert found == {"10:00": "reference", "10:15": "fraction RHA F1"}, "a tumour seen on the holmium itself"
 
 
 def test_another_field_strength_is_refused():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from benchmarks.fuzz.laws import content_equals_itself, header_is_read_or_refused, times_are_read_or_not
 from benchmarks.fuzz.mutate import mutated
 from benchmarks.fuzz.seeds import PATIENT_ID, seeds
-from benchmarks.fuzz.tree import EXPLICIT, IMPLICIT, LONG_LENGTH, PIXEL_DATA, Element, File, padded, parse
+from benchmarks.fuzz.tree import EXPLICIT, IMPLICIT, Element, File, parse
 from dicom_listener.instance_header import read_header
 from dicom_listener.same_content import same_content
 
@@ -111,6 +111,3 @@ def is_public_or_creator(element: Element) -> bool:
 def test_the_tree_writes_what_it_read():
     for data in seeds().values():
         assert parse(data).encoded()[132:] == data[132:]
-        assert "SQ" in LONG_LENGTH
-        assert PIXEL_DATA in {element.tag for element in parse(data).elements} or b"RTSTRUCT" in data
-    assert padded(b"1") == b"1\0"

@@ -205,7 +205,7 @@ def test_a_large_mask_is_fast():
         start = time.process_time()
         filled, volume_ml = mask_occupancy(values, affine, grid)
         took.append(time.process_time() - start)
-    assert min(took) < 1.5, took  # 0.3 s on an idle machine
+    assert min(took) < 1.5, took
     assert on_grid_ml(filled, grid) == pytest.approx(volume_ml, rel=1e-3)
 
 
