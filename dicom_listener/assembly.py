@@ -169,7 +169,7 @@ class Assembly:
         return next((group for group in self._of(stack) if part in group), None) if part.placed else None
 
     def _all_groups(self) -> list[tuple[Stack, Group]]:
-        return [(stack, group) for stacks in self._stacks.values() for stack in stacks.all for group in self._of(stack)]
+        return [(stack, group) for stacks in self._stacks.values() for stack in stacks for group in self._of(stack)]
 
     def _of(self, stack: Stack) -> list[Group]:
         """Return the stack's acquisitions, found anew only after one of its parts has changed."""

@@ -128,13 +128,9 @@ class Geometry:
     @property
     def bucket(self) -> tuple[int, int, int]:
         """Three whole numbers of which none differs by more than 1 between geometries that match."""
+        along_row, along_column = (math.floor(offset / _IN_PLANE_TOLERANCE_MM) for offset in self.in_plane_mm)
         direction = np.dot(self.row_direction + self.column_direction, _WEIGHTS)
-        cells = (
-            *np.divide(self.in_plane_mm, _IN_PLANE_TOLERANCE_MM),
-            direction / (_DIRECTION_TOLERANCE * sum(_WEIGHTS)),
-        )
-        a, b, c = (math.floor(cell) for cell in cells)
-        return a, b, c
+        return along_row, along_column, math.floor(direction / (_DIRECTION_TOLERANCE * sum(_WEIGHTS)))
 
     @property
     def label(self) -> str:

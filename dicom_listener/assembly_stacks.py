@@ -8,6 +8,7 @@ one acquisition where a scanner writes one series per echo (see `joins`).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,20 +78,23 @@ class Stacks:
     """The stacks of one header, found by geometry: an object may have thousands (one frame each)."""
 
     def __init__(self) -> None:
-        self.all: list[Stack] = []
+        self._all: list[Stack] = []
         self._buckets: dict[tuple[int, int, int], list[int]] = {}
+
+    def __iter__(self) -> Iterator[Stack]:
+        return iter(self._all)
 
     def find(self, geometry: Geometry) -> Stack | None:
         """Return the first stack that matches; None where none does."""
         a, b, c = geometry.bucket
         near = itertools.product((a - 1, a, a + 1), (b - 1, b, b + 1), (c - 1, c, c + 1))
         known = sorted(number for bucket in near for number in self._buckets.get(bucket, ()))
-        return next((self.all[number] for number in known if self.all[number].geometry.matches(geometry)), None)
+        return next((self._all[number] for number in known if self._all[number].geometry.matches(geometry)), None)
 
     def add(self, stack: Stack) -> None:
         """Take a stack in."""
-        self._buckets.setdefault(stack.geometry.bucket, []).append(len(self.all))
-        self.all.append(stack)
+        self._buckets.setdefault(stack.geometry.bucket, []).append(len(self._all))
+        self._all.append(stack)
 
 
 @dataclass(eq=False)

@@ -34,6 +34,9 @@ _MOST_COMPARED = 500_000
 """Elements and items of one data set, 2 s; of more, only equal bytes count as equal. Five times an enhanced MR of 600
 frames."""
 _PADDING = 0xFFFCFFFC
+_DERIVATION = 0x00082111
+"""Derivation Description: archives built on DCMTK write the coding there when they compress without loss, and leave it
+when they decompress again. Nothing reads it."""
 _EMPTY = hashlib.sha256().digest()
 _ITEM_BYTES = b"\xfe\xff\x00\xe0"
 _VALUE = struct.Struct("<LBQ")
@@ -97,7 +100,8 @@ def _add_nested(digest: hashlib._Hash, tag: int, nested: hashlib._Hash) -> None:
 
 
 def _add_value(digest: hashlib._Hash, tag: int, value: bytes | memoryview) -> None:
-    if (tag & 0xFFFF == 0 and tag != ITEM) or tag == _PADDING:  # group lengths and padding say nothing
+    # Group lengths and padding say nothing.
+    if (tag & 0xFFFF == 0 and tag != ITEM) or tag in (_PADDING, _DERIVATION):
         return
     if _is_text(tag):
         value = bytes(value).rstrip(b" \0")

@@ -402,14 +402,15 @@ def test_a_stack_is_found_by_any_geometry_within_rounding():
         row, column = np.linalg.qr(random_numbers.normal(size=(3, 2)))[0].T
         position = random_numbers.uniform(-200, 200, 3)
         made = geometry_with(row, column, position)
-        known.add(Stack(made, "1.8", "1.9", "gre", 1))
+        stack = Stack(made, "1.8", "1.9", "gre", 1)
+        known.add(stack)
         for _ in range(20):
             near = geometry_with(
                 row + random_numbers.uniform(-9e-4, 9e-4, 3), column + random_numbers.uniform(-9e-4, 9e-4, 3), position
             )
             moved = replace(near, in_plane_mm=tuple(made.in_plane_mm + random_numbers.uniform(-0.24, 0.24, 2)))
             assert moved.matches(made)
-            assert known.find(moved) is known.all[-1]
+            assert known.find(moved) is stack
     assert known.find(geometry_with((1, 0, 0), (0, 1, 0), (900, 900, 0))) is None
 
 
