@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
@@ -96,6 +97,7 @@ def _echo(
         tls_args=None if context is None else (context, None),  # type: ignore[arg-type]
     )
     if not association.is_established:
+        _let_go(association)
         if rejections:
             yield fail("association", f"{called} at {host}:{port} rejected the association: {rejections[0]}.")
         elif association.acceptor.primitive is not None:
@@ -117,6 +119,13 @@ def _echo(
         yield fail("echo", f"{called} answered the echo with status 0x{status.Status:04X}.")
     else:
         yield fail("echo", f"{called} did not answer the echo within {timeout_s:g} s.")
+
+
+def _let_go(association: Association) -> None:
+    """Close what pynetdicom leaves open after an association that did not come about."""
+    carrier = association.dul.socket
+    if carrier is not None and carrier.socket is not None:
+        carrier.socket.close()
 
 
 def _ms(started: float) -> str:
