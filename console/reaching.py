@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import cast
 
 from pynetdicom import AE, evt
-from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.transport import AssociationSocket
 
 from config.settings import SiteSettings
 from console.readiness import Finding, fail, ok
@@ -83,7 +83,12 @@ def _echo(
         why = _REJECTIONS.get(source, "it gives a reason that is unknown here")
         rejections.append(why.format(called=called, calling=calling))
 
-    handlers: list[EventHandlerType] = [(evt.EVT_REJECTED, rejected)]
+    carriers: list[socket.socket] = []
+
+    def opened(event: Event) -> None:
+        carriers.append(cast(socket.socket, cast(AssociationSocket, event.assoc.dul.socket).socket))
+
+    handlers: list[EventHandlerType] = [(evt.EVT_REJECTED, rejected), (evt.EVT_CONN_OPEN, opened)]
     entity = AE(ae_title=calling)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = timeout_s
     entity.connection_timeout = timeout_s
@@ -97,7 +102,8 @@ def _echo(
         tls_args=None if context is None else (context, None),  # type: ignore[arg-type]
     )
     if not association.is_established:
-        _let_go(association)
+        for carrier in carriers:  # pynetdicom leaves it open where the peer has gone first
+            carrier.close()
         if rejections:
             yield fail("association", f"{called} at {host}:{port} rejected the association: {rejections[0]}.")
         elif association.acceptor.primitive is not None:
@@ -119,13 +125,6 @@ def _echo(
         yield fail("echo", f"{called} answered the echo with status 0x{status.Status:04X}.")
     else:
         yield fail("echo", f"{called} did not answer the echo within {timeout_s:g} s.")
-
-
-def _let_go(association: Association) -> None:
-    """Close what pynetdicom leaves open after an association that did not come about."""
-    carrier = association.dul.socket
-    if carrier is not None and carrier.socket is not None:
-        carrier.socket.close()
 
 
 def _ms(started: float) -> str:
