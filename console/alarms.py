@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -18,6 +19,8 @@ from quantify.model import Role
 from quantify.thresholds import is_of
 
 _K95 = 1.96
+_MEASURED = re.compile(r"\d+(\.\d+)?(?= (?:%|mL|mm)(?!\w))")
+"""What a sentence measured; numbers in the names of structures are none of it."""
 
 
 def find_alarms(
@@ -53,9 +56,12 @@ def find_alarms(
     found += [_storage_failed(event, ZoneInfo(plan.time_zone)) for event in storage_failed]
     at_fault = _fractions_without_a_usable_series(series, bindings)
     found += [alarm for result in results for alarm in _of_result(result, plan, settings, since, at_fault)]
-    found += _of_series(series, bindings, overdue)
+    found += _of_series(series, bindings, overdue, since)
     found += _of_clock(clock, clock_offset_s, settings, since)
-    found += [_alarm(Priority.MEDIUM, "structures", fault, since, detail=fault) for fault in structure_faults]
+    found += [
+        _alarm(Priority.MEDIUM, "structures", fault, since, detail=_MEASURED.sub("", fault))
+        for fault in structure_faults
+    ]
     if fault:
         found.append(_alarm(Priority.HIGH, "not_quantified", fault, since))
     order = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
@@ -207,7 +213,7 @@ def _fractions_without_a_usable_series(
     series: Sequence[SeriesState], bindings: Sequence[Binding]
 ) -> set[tuple[str | None, int | None]]:
     """The (position, fraction) whose failure is a series' fault: the series has its own alarm, or will have in time."""
-    incomplete = {state.key for state in series if state.status == SeriesStatus.INCOMPLETE}
+    incomplete = {state.key for state in series if state.status != SeriesStatus.COMPLETE}
     unusable = {(b.position, b.fraction) for b in bindings if b.role == "refused" or b.series_key in incomplete}
     usable = {(b.position, b.fraction) for b in bindings if b.role == "fraction" and b.series_key not in incomplete}
     return unusable - usable
@@ -232,30 +238,34 @@ def _of_clock(
         yield _alarm(Priority.MEDIUM, "clock_offset", text, since)
 
 
-def _of_series(series: Sequence[SeriesState], bindings: Sequence[Binding], overdue: Collection[str]) -> Iterable[Alarm]:
+def _of_series(
+    series: Sequence[SeriesState], bindings: Sequence[Binding], overdue: Collection[str], since: datetime
+) -> Iterable[Alarm]:
     by_key = {binding.series_key: binding for binding in bindings}
     for state in series:
         binding = by_key.get(state.key)
-        if binding is None or state.acquired_at is None:
+        if binding is None:
             continue
+        when = state.acquired_at or since  # a series without any time is incomplete, and has to be told for that
         own = {"position": binding.position, "fraction": binding.fraction}
         name = state.description or state.protocol or "series"
-        if state.key in overdue and len(state.echo_times_s) > 1:
+        if state.key in overdue and (len(state.echo_times_s) > 1 or binding.role == "fraction"):
             # What speaks against the whole series is worth more than which images of it are missing.
-            text = f"{name}: {state.reason}" + (f"; {state.holmium_refusal}" if state.holmium_refusal else "")
-            yield _alarm(Priority.MEDIUM, "series_incomplete", text, state.acquired_at, detail=state.key, **own)  # type: ignore[arg-type]
+            refusal = state.holmium_refusal or ""
+            text = f"{name}: {state.reason}" + (f"; {refusal}" if refusal not in state.reason else "")
+            yield _alarm(Priority.MEDIUM, "series_incomplete", text, when, detail=state.key, **own)  # type: ignore[arg-type]
         if binding.role == "superseded":
             text = (
                 f"Two holmium series after {binding.position} F{binding.fraction}: the last is used. "
                 "A repeat, an unlogged injection, or a new baseline?"
             )
-            yield _alarm(Priority.MEDIUM, "ambiguous_series", text, state.acquired_at, **own)  # type: ignore[arg-type]
+            yield _alarm(Priority.MEDIUM, "ambiguous_series", text, when, **own)  # type: ignore[arg-type]
         if binding.role == "refused":
             yield _alarm(
                 Priority.MEDIUM,
                 "series_refused",
                 f"{name}: {binding.why}",
-                state.acquired_at,
+                when,
                 detail=state.key,
                 **own,  # type: ignore[arg-type]
             )

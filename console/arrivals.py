@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from dicom_listener.decode import READ_CLASSES
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import DecodedInstance, SeriesState, SeriesStatus
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +57,9 @@ class Arrivals:
         read = not instance.sop_class_uid or instance.sop_class_uid in READ_CLASSES
         # What is to be said of structures is said with the volumes.
         if instance.reason and read and instance.structure_set is None:
-            key = (instance.series_instance_uid, instance.reason)
-            own = Objection(series_instance_uid=key[0], reason=key[1], used=bool(instance.images), since=at)
+            # The numbers in it are each image's own (a position, a size): a series must not be told image by image.
+            key = (instance.series_instance_uid, _NUMBER.sub("#", instance.reason))
+            own = Objection(series_instance_uid=key[0], reason=instance.reason, used=bool(instance.images), since=at)
             self._objections.setdefault(key, own)
         for image in instance.images:
             self._silences_s[image.series_instance_uid] = []
@@ -82,4 +86,6 @@ class Arrivals:
 
     def _has_been_silent(self, uid: str, after_s: float) -> bool:
         silences_s = self._silences_s.get(uid, [])
-        return bool(silences_s) and silences_s[-1] - silences_s[0] >= after_s
+        # The listener says the first word after q seconds and the second after q + after_s, the same sum as here. A
+        # listener that was started again may have another q.
+        return bool(silences_s) and silences_s[-1] >= min(silences_s) + after_s

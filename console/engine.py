@@ -117,6 +117,11 @@ class Engine:
             self._arrivals.said(event)
             self._assembly.series_quiet(str(event.payload.get("series_instance_uid", "")))
         else:
+            if event.kind in (Kind.SERIES_ASSIGNED, Kind.REGISTRATION_GIVEN):
+                # What was said under an earlier key is of the same series: the new word has to replace it.
+                self._treatment = self._by_present_keys()
+                key = event.payload["series_key"]
+                event = replace(event, payload={**event.payload, "series_key": self._assembly.resolve(key) or key})
             before = self._treatment
             self._treatment = fold(self._treatment, event, self._overrides)
             if self._treatment is before:
@@ -140,28 +145,42 @@ class Engine:
             self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
 
     def _lock_reference(self) -> None:
-        """Once a complete fraction stands against a reference, nothing replaces it.
+        """Once a complete fraction stands against a reference, nothing replaces it (see `bind`).
 
         Asked when an association or a series ends, not at every image: that is when a series is complete at the
         latest, and it does not depend on how events are batched.
         """
-        if self._treatment.reference_key is not None:
-            return
         states = self._assembly.states()
         if sum(s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None for s in states) == 0:
             return
         bindings = self._bindings(states)
-        reference = next((b.series_key for b in bindings if b.role == "reference"), None)
-        if reference is None:
+        reference = next((b for b in bindings if b.role == "reference"), None)
+        state = next((s for s in states if reference is not None and s.key == reference.series_key), None)
+        if reference is None or state is None or state.status != SeriesStatus.COMPLETE:
             return
-        state = next(s for s in states if s.key == reference)
         self._assembly.expect(state.echo_times_s, state.n_slices)
-        if any(b.role == "fraction" for b in bindings):
-            self._treatment = replace(self._treatment, reference_key=reference)
+        locks = not reference.confirmed and any(b.role == "fraction" for b in bindings)
+        if locks and self._treatment.reference_key != state.key:
+            # Not what the operator assigned: that stands by itself, for as long as it is not taken back.
+            self._treatment = replace(self._treatment, reference_key=state.key)
 
     def _bindings(self, states: Sequence[SeriesState]) -> tuple[Binding, ...]:
         drawn_on = frozenset(uid for s in self._structure_sets for uid in s.referenced_series_uids)
-        return bind(self._treatment, states, drawn_on)
+        return bind(self._by_present_keys(), states, drawn_on)
+
+    def _by_present_keys(self) -> Treatment:
+        """The treatment with every series under its present key: an echo that begins late may have changed it."""
+        treatment = self._treatment
+        said = {*treatment.assignments, *treatment.registrations, treatment.reference_key} - {None}
+        now = {key: new for key in said if key and (new := self._assembly.resolve(key)) not in (None, key)}
+        if not now:
+            return treatment
+        return replace(
+            treatment,
+            assignments={now.get(key) or key: own for key, own in treatment.assignments.items()},
+            registrations={now.get(key) or key: own for key, own in treatment.registrations.items()},
+            reference_key=now.get(treatment.reference_key or "") or treatment.reference_key,
+        )
 
     def end(self) -> None:
         """No more events will come (a file that is not being followed): what is missing now is missing."""
@@ -184,7 +203,7 @@ class Engine:
             return
         before = {result.key: result for result in self._outcome.results}
         self._outcome = self._quantifier.outcome(
-            self._treatment,
+            self._by_present_keys(),
             states,
             self._bindings(states),
             tuple(self._structure_sets),
@@ -204,7 +223,8 @@ class Engine:
     def _is_news(self, states: Sequence[SeriesState]) -> bool:
         """Whether anything has changed that a result or an alarm could depend on; a series that arrives has not."""
         settled = tuple((s.key, s.status, s.revision, s.reason) for s in states if s.status != SeriesStatus.ARRIVING)
-        told = (len(self._structure_sets), len(self._arrivals.objections), self._overdue(states))
+        ahead_s = self._arrivals.clock.ahead_s if self._arrivals.clock is not None else 0.0
+        told = (len(self._structure_sets), len(self._arrivals.objections), self._overdue(states), max(ahead_s, 0.0))
         basis = (settled, self._phases(states), told, self._ended)
         same = basis == self._computed_from[0] and self._treatment is self._computed_from[1]
         self._computed_from = (basis, self._treatment)

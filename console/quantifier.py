@@ -108,6 +108,10 @@ class Quantifier:
         reference = next((bound.by_key[b.series_key] for b in bindings if b.role == "reference"), None)
         if reference is None or treatment.plan is None or treatment.quantification is None:
             return Outcome()
+        if reference.status != SeriesStatus.COMPLETE:
+            # What a late image does to the reference, or what the operator chose before all of it had come.
+            arriving = reference.status == SeriesStatus.ARRIVING
+            return Outcome(fault="" if arriving else f"Nothing can be quantified: the reference is {reference.reason}.")
         try:
             basis = self._basis(reference, treatment.plan, treatment.quantification, structures, bound, treatment)
             return self._evaluate(basis, treatment, bound, ended=ended)
@@ -470,6 +474,7 @@ def _unimaged(injection: Injection, own: Sequence[Binding], by_key: Mapping[str,
     holes = next(
         (b for b in own if b.role == "unbound" and by_key[b.series_key].status == SeriesStatus.INCOMPLETE), None
     )
+    arriving = any(by_key[b.series_key].status == SeriesStatus.ARRIVING for b in own)
     state = None
     if injection.outside_mri:
         error = "given outside the MRI: not imaged; its activity counts for the next series"
@@ -480,6 +485,8 @@ def _unimaged(injection: Injection, own: Sequence[Binding], by_key: Mapping[str,
         error = f"its series is not complete: {state.reason}"
     elif holes is not None:
         error, state = f"its series is not complete: {holes.why}", by_key[holes.series_key]
+    elif arriving:
+        error = "a series that may show it is still arriving"
     else:
         error = "no holmium series was acquired between this injection and the next"
     return ImagedFraction(

@@ -36,7 +36,7 @@ def reach(
     """Go step by step to a C-ECHO; ends with the first step that fails."""
     try:
         address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4]
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for what can be no name at all
         yield fail("name", f"{host} cannot be resolved to an address; check the name, or give the address.")
         return
     yield ok("name", f"{host} is {address[0]}")
@@ -109,10 +109,11 @@ def _echo(
         elif association.acceptor.primitive is not None:
             yield fail("association", f"{called} at {host}:{port} accepts associations, but no verification.")
         else:
+            # With TLS 1.3 the other side looks at our certificate only after our handshake is over.
+            doubt = "with TLS off" if context is None else "with TLS on, and does it accept this node's certificate"
             yield fail(
                 "association",
-                f"{host}:{port} ended the connection without an answer; is it a DICOM node, with TLS "
-                f"{'on' if context is not None else 'off'}?",
+                f"{host}:{port} ended the connection without an answer; is it a DICOM node, {doubt}?",
             )
         return
     yield ok("association", f"{called} accepts {calling}, {_ms(started)}")

@@ -54,7 +54,8 @@ class Treatment:
     quarantined: tuple[Event, ...] = ()
     storage_failed: tuple[Event, ...] = ()
     reference_key: str | None = None
-    """Locked: nothing replaces the reference once a fraction has been held against it."""
+    """Locked: nothing replaces the reference once a fraction has been held against it, as long as it was acquired before
+    the first injection by what is known now (a confirmed clock offset or a corrected time may show that it was not)."""
 
 
 def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | None = None) -> Treatment:
@@ -241,19 +242,21 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
     series after injection k and before injection k+1 is fraction k; of two in one window the last is used.
     """
     happened = [i for i in injections(treatment) if i.time is not None]
+    offset_s = treatment.clock_offset_s or 0.0
     usable = [s for s in states if s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None]
     automatic = [s for s in usable if s.key not in treatment.assignments]
-    before = [s for s in automatic if _window(s, happened, treatment.clock_offset_s or 0.0) is None]
+    before = [s for s in automatic if _window(s, happened, offset_s) is None]
     assigned_reference = [key for key, said in treatment.assignments.items() if said["role"] == "reference"]
-    reference_key = (
-        assigned_reference[-1]
-        if assigned_reference
-        else treatment.reference_key or (before[-1].key if before else None)
-    )
-    reference = next((s for s in states if s.key == reference_key), None)
+    locked = next((s for s in states if s.key == treatment.reference_key), None)
+    if locked is not None and (locked.key in treatment.assignments or _window(locked, happened, offset_s) is not None):
+        locked = None
+    unlocked = before[-1] if before else None
+    reference = locked or unlocked
+    if assigned_reference:
+        reference = next((s for s in states if s.key == assigned_reference[-1]), None)
     windows: dict[Key, str] = {}
     for state in automatic:
-        injection = _window(state, happened, treatment.clock_offset_s or 0.0)
+        injection = _window(state, happened, offset_s)
         if injection is not None and _protocol_fault(state, reference, treatment) is None:
             windows[injection.key] = state.key  # states come in order of acquisition: the last one stays
     for key, said in treatment.assignments.items():
@@ -272,7 +275,7 @@ def _binding(
 ) -> Binding:
     said = treatment.assignments.get(state.key)
     if said is not None:
-        return _assigned(state, said, treatment, reference)
+        return _assigned(state, said, treatment, reference, windows)
     if reference is not None and state.key == reference.key:
         fault = _calibration_fault(state, treatment)
         return Binding(
@@ -283,7 +286,8 @@ def _binding(
     may_be_a_fraction = state.holmium_refusal is None and injection is not None
     if structures_on.intersection(state.series_instance_uids) and not may_be_a_fraction:
         return Binding(series_key=state.key, role="anatomy", why="the structures were drawn on it")
-    if state.holmium_refusal is not None:
+    # Of what has not arrived yet it cannot be said what it is: the first echo alone is no multi-echo series.
+    if state.holmium_refusal is not None and state.status != SeriesStatus.ARRIVING:
         return Binding(series_key=state.key, role="ignored", why=state.holmium_refusal)
     if state.status != SeriesStatus.COMPLETE:
         where = {} if injection is None else {"position": injection.position, "fraction": injection.fraction}
@@ -319,7 +323,11 @@ def _binding(
 
 
 def _assigned(
-    state: SeriesState, said: Mapping[str, Any], treatment: Treatment, reference: SeriesState | None
+    state: SeriesState,
+    said: Mapping[str, Any],
+    treatment: Treatment,
+    reference: SeriesState | None,
+    windows: Mapping[Key, str],
 ) -> Binding:
     """What the operator says a series is, unless it cannot be that: another field strength stays refused."""
     role, why, fault = str(said["role"]), "assigned by the operator", None
@@ -329,6 +337,8 @@ def _assigned(
         fault = _calibration_fault(state, treatment)
     elif role in ("fraction", "baseline"):
         fault = _protocol_fault(state, reference, treatment)
+        if role == "fraction" and windows[str(said["position"]), int(said["fraction"])] != state.key:
+            role, why = "ignored", "the operator assigned another series to this injection later"
     if fault is not None and role != "ignored":
         role, why = "refused", f"assigned by the operator, but {fault}"
     return Binding(

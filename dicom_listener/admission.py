@@ -145,7 +145,9 @@ class Admission:
             admitted = self._admit(data, association, command)
             failpoints.reach("admission.before_answer")
         except Exception as error:  # noqa: BLE001 - the sender has to get an answer that says what to do
-            _LOG.error("An instance of association %s was not stored: %s: %s", association, type(error).__name__, error)
+            # Only these are sentences of the project or the system; others may quote the instance.
+            told = f": {error}" if isinstance(error, (RecordError, OSError)) else ""
+            _LOG.error("An instance of association %s was not stored: %s%s", association, type(error).__name__, told)
             admitted = _refused(_status_of(error))
         if admitted.status.code == OUT_OF_RESOURCES.code:
             self._failures.failed(admitted.status)

@@ -23,8 +23,9 @@ MAXIMUM_WAITING = 128
 """Connections that have not asked for an association yet; one more costs the busiest address its oldest."""
 ASSOCIATE_TIMEOUT_S = 10.0
 """From the connection to the end of the association request, the TLS handshake included (ARTIM, PS3.8 9.1.5)."""
-LARGEST_REQUEST_BYTES = 1 << 20
-"""An association request of 128 contexts has about 30 kB."""
+LARGEST_REQUEST_BYTES = 1 << 18
+"""An association request of 128 contexts has about 30 kB, with 35 transfer syntaxes in each 120 kB. To decode 1 MiB of
+tiny items takes 6 s of the interpreter, which echoes have to share."""
 HEADER_BYTES = 6
 """Type, reserved, length (PS3.8, 9.3.1)."""
 _ASSOCIATE_RQ, _ASSOCIATE_RJ, _ABORT = 0x01, 0x03, 0x07

@@ -188,8 +188,11 @@ class Listener:
         self._server = server
         self._run = started
         self._threads = [
-            threading.Thread(target=server.serve_forever, args=(_TICK_S,), name="holmia-listener", daemon=True),
-            threading.Thread(target=self._watch, name="holmia-listener-watch", daemon=True),
+            threading.Thread(target=self._until_stopped, args=(work,), name=name, daemon=True)
+            for name, work in (
+                ("holmia-listener", lambda: server.serve_forever(_TICK_S)),
+                ("holmia-listener-watch", self._watch),
+            )
         ]
         for thread in self._threads:
             thread.start()
@@ -198,8 +201,8 @@ class Listener:
     def stop(self) -> None:
         """Take nothing more, answer the instances in hand, end all associations, close the quarantine.
 
-        Every instance that was acknowledged is in the file. It takes no longer than a few times `_STOP_PATIENCE_S`
-        beside the disk's time, whatever the peers do. Calling it again does nothing.
+        Every instance that was acknowledged is in the file. It takes no longer than a few times `_STOP_PATIENCE_S`,
+        whatever the peers do: an instance that takes longer is not answered. Calling it again does nothing.
         """
         if self._server is None or self._stopping.is_set():
             return
@@ -208,8 +211,10 @@ class Listener:
         self._server.shutdown()
         _wait_until(lambda: self._associations.negotiating == 0)
         remaining = self._associations.all_open()
+        deadline_s = time.monotonic() + _STOP_PATIENCE_S
         for state in remaining:
-            self._close(state, "aborted")  # waits for the instance in hand
+            # Waits for the instance in hand. Where that is in vain no end is recorded: it would come before its store.
+            self._close(state, "aborted", patience_s=max(0.0, deadline_s - time.monotonic()))
         _wait_until(lambda: all(has_answered(state.association) for state in remaining))
         for state in remaining:
             with contextlib.suppress(Exception):  # the peer may have gone in between
@@ -253,14 +258,15 @@ class Listener:
         # The name is unique in the file: no two runs begin with the same event.
         name = f"network-{self._run}-{next(self._numbers)}"
         state = OpenAssociation(name=name, request=request, association=association, began_s=time.monotonic())
-        self._associations.opened(state)
+        with state.lock:  # whoever stops the listener meanwhile records the end after the beginning
+            self._associations.opened(state)
+            self._append(
+                Kind.ASSOCIATION_OPENED,
+                association=state.name,
+                calling_ae=request.calling_ae,
+                address=request.address,
+            )
         log_opened(request, state.name)
-        self._append(
-            Kind.ASSOCIATION_OPENED,
-            association=state.name,
-            calling_ae=request.calling_ae,
-            address=request.address,
-        )
 
     def _on_store(self, event: Event) -> int | Dataset:
         try:
@@ -330,16 +336,29 @@ class Listener:
         if state is not None:
             self._close(state, how or state.how)
 
-    def _close(self, state: OpenAssociation, how: str) -> None:
-        with state.lock:
+    def _close(self, state: OpenAssociation, how: str, *, patience_s: float = -1.0) -> None:
+        if not state.lock.acquire(timeout=patience_s):
+            return
+        try:
             if state.closed:
                 return
             state.closed = True
             stored = state.fates[Fate.STORED]
             self._append(Kind.ASSOCIATION_CLOSED, association=state.name, how=how, instances=stored)
+        finally:
+            state.lock.release()
         seconds = time.monotonic() - state.began_s
         log_closed(state.request, state.name, how=how, fates=state.fates, refused=state.refused, seconds=seconds)
         self._associations.over(state.request)
+
+    def _until_stopped(self, work: Callable[[], None]) -> None:
+        """Go on with `work`, whatever it raises: a listener that runs and takes nothing would be noticed too late."""
+        while not self._stopping.is_set():
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - memory, or what the operating system refused
+                _LOG.error("The listener failed and goes on: %s", type(error).__name__)
+                self._stopping.wait(_TICK_S)
 
     def _watch(self) -> None:
         ticks = 0

@@ -10,6 +10,7 @@ import io
 import logging
 import threading
 import time
+from collections import Counter
 from typing import Any, cast
 
 from pynetdicom.association import Association
@@ -39,21 +40,28 @@ class DataBudget:
     """Bytes of data sets in hand over all associations together. Safe to share between threads."""
 
     def __init__(self, limit_bytes: int) -> None:
-        self._left = limit_bytes
+        self._limit_bytes = limit_bytes
+        self._held_bytes: Counter[object] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, amount: int) -> bool:
-        """Return whether `amount` more bytes may be held; they are held then."""
+    @property
+    def left_bytes(self) -> int:
+        """How many more bytes may be held."""
         with self._lock:
-            if amount > self._left:
+            return self._limit_bytes - self._held_bytes.total()
+
+    def take(self, holder: object, amount: int) -> bool:
+        """Return whether `holder` may hold `amount` more bytes; it holds them then."""
+        with self._lock:
+            if self._held_bytes.total() + amount > self._limit_bytes:
                 return False
-            self._left -= amount
+            self._held_bytes[holder] += amount
             return True
 
-    def give_back(self, amount: int) -> None:
-        """Hold `amount` fewer."""
+    def give_back(self, holder: object) -> None:
+        """Let `holder` hold nothing."""
         with self._lock:
-            self._left += amount
+            del self._held_bytes[holder]
 
 
 class BoundedMessages(DIMSEServiceProvider):
@@ -63,33 +71,31 @@ class BoundedMessages(DIMSEServiceProvider):
         super().__init__(association)
         self._budget = budget
         self._largest_bytes = largest_bytes
-        self._held_bytes = 0
         self._received_bytes = 0
         self._command_bytes = 0
         self._pdus = 0
         self._began_s = 0.0
-        self._serving = False
+        self._in_hand = self._serving = False
         self.overflow: str | None = None
         """Why the data set of the message in hand was not kept; None if it was."""
 
     @property
     def idle(self) -> bool:
         """Whether every request has been served: its answer is on its way."""
-        return self.msg_queue.empty() and not self._serving
+        return not self._in_hand
 
     def get_msg(self, block: bool = False) -> tuple[Any, Any]:
         """Return the next message; asking for it says that the one before has been served."""
         if self._serving:
-            self._serving = False
             self.release()
+            self._in_hand = self._serving = False  # last: the other thread goes on to the next message then
         context_id, message = super().get_msg(block)
         self._serving = message is not None
         return context_id, message
 
     def release(self) -> None:
         """Give back what the budget holds for this association."""
-        held, self._held_bytes = self._held_bytes, 0
-        self._budget.give_back(held)
+        self._budget.give_back(self)
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the next fragments of the message in hand (PS3.8, annex E); broken ones end the association."""
@@ -131,9 +137,7 @@ class BoundedMessages(DIMSEServiceProvider):
         if self.overflow is None:
             if self._received_bytes > self._largest_bytes:
                 self.overflow = f"The data set is larger than {self._largest_bytes // 1_000_000} MB"
-            elif self._budget.take(data_bytes):
-                self._held_bytes += data_bytes
-            else:
+            elif not self._budget.take(self, data_bytes):
                 self.overflow = "Too much is being received at once"
         if self.overflow is not None:
             self.release()
@@ -150,4 +154,6 @@ class BoundedMessages(DIMSEServiceProvider):
             return  # nothing here takes long enough to be cancelled
         if not isinstance(request, (C_ECHO, C_STORE)) or not request.is_valid_request:
             raise MessageError("its message is neither a C-ECHO nor a C-STORE request with all that belongs to one.")
+        # From here, not from when it is fetched: in between it would count as answered.
+        self._in_hand = True
         self.msg_queue.put((cast(int, message.context_id), request))

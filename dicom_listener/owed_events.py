@@ -60,7 +60,7 @@ class OwedEvents:
 
     def settle(self) -> bool:
         """Write what is owed, if the file takes it; return whether nothing is owed any more."""
-        if not self._owed:
+        if not (self._owed or self._forgotten):
             return True
         with self._lock:
             return self._settle()

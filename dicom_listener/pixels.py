@@ -108,7 +108,12 @@ def _values(dataset: Dataset, *, samples: int) -> NDArray[Any]:
     if not isinstance(data, bytes):
         raise PixelError("The instance has no pixel data.")
     dtype = np.dtype(f"<{'i' if signed else 'u'}{allocated // 8}")
-    high_bit = int(dataset.get("HighBit") or 0)
+    told = dataset.get("HighBit")
+    high_bit = stored - 1 if told is None else int(told)
+    if not stored <= high_bit + 1 <= allocated:
+        raise PixelError(
+            f"The high bit {high_bit} does not fit {stored} stored bits of {allocated} allocated; the header is wrong."
+        )
     if syntax in NATIVE:
         if len(data) < needed:
             raise PixelError(
@@ -216,6 +221,6 @@ def _without_spare_bits(values: NDArray[Any], stored: int, high_bit: int) -> NDA
     if stored == width:
         return values
     # To the top, so that what lies above the high bit falls out, and back; a signed type brings its sign along.
-    left = max(0, width - 1 - high_bit)
+    left = width - 1 - high_bit
     shifted: NDArray[Any] = np.right_shift(np.left_shift(values, left), width - stored)
     return shifted

@@ -149,13 +149,7 @@ def said_of(path: Path, done: str) -> Iterator[None]:
     """Turn SQLite's errors into sentences."""
     try:
         yield
-    except (
-        sqlite3.OperationalError,
-        sqlite3.ProgrammingError,
-        sqlite3.DataError,
-        sqlite3.InterfaceError,
-        OverflowError,
-    ) as error:
+    except (*_NOT_OF_THE_CONTENT, OverflowError) as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise RecordFullError(f"{path} cannot be {done}: its disk is full; make room.") from error
         raise RecordError(

@@ -176,6 +176,8 @@ class _Reader:
             if tag != ITEM:
                 raise UnreadableInstanceError("A sequence holds something else than items.")
             self._left -= 1
+            if self._left < 0:  # items without an element
+                raise _TooMuchError
             digest.update(_ITEM_BYTES)
             stop = None if length == UNDEFINED else position + length
             while stop is None or position < stop:

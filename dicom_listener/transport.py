@@ -25,7 +25,6 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 from dicom_listener.connections import (
     ASSOCIATE_TIMEOUT_S,
     HEADER_BYTES,
-    LARGEST_REQUEST_BYTES,
     AssociationRequest,
     RefusedCertificateError,
     RefusedConnectionError,
@@ -46,6 +45,8 @@ _PDU_DEADLINE_S = 30.0
 """From the first byte to the last: 128 KiB at 35 kbit/s."""
 _LARGEST_PDU_BYTES = 1 << 24
 """Where the site takes PDUs of any length: the largest that the setting can name."""
+_LENIENT_PDU_BYTES = 1 << 20
+"""Taken in any case: some senders fill longer PDUs than they were offered."""
 CLOSING_TIMEOUT_S = 2.0
 """How long a peer whose association is over may go on sending before the connection is closed (ARTIM, PS3.8 9.1.5)."""
 _BUSY_POLL_S = 1e-4
@@ -90,7 +91,7 @@ class BoundedSocket(AssociationSocket):
         if nr_bytes == HEADER_BYTES:
             self._deadline_s = time.monotonic() + _PDU_DEADLINE_S
         try:
-            if nr_bytes > max(LARGEST_REQUEST_BYTES, self.assoc.ae.maximum_pdu_size or _LARGEST_PDU_BYTES):
+            if nr_bytes > max(_LENIENT_PDU_BYTES, self.assoc.ae.maximum_pdu_size or _LARGEST_PDU_BYTES):
                 raise OSError("the declared length of the PDU is beyond the limit")
             return read_exactly(cast(socket.socket, self.socket), nr_bytes, self._deadline_s)
         except OSError:
@@ -153,6 +154,7 @@ def _check_decodable(asked: AssociationRequest, connection: socket.socket) -> No
 
 def _provider_over(association: Association) -> None:
     """Wake the association's thread, which may be waiting for its protocol thread that has just ended."""
+    messages_of(association).release()  # again, where this thread is the last to end: it may have taken more
     if not association.is_released:
         association.is_aborted = True
     association.dul.to_user_queue.put(A_P_ABORT())
