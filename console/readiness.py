@@ -20,6 +20,7 @@ from pathlib import Path
 
 from config.settings import SiteSettings
 from console.outputs.results import software_version
+from dicom_listener.listener import ListenerError, check_address
 from dicom_listener.record_schema import RecordError, refuse_network_file_system
 from dicom_listener.tls import TlsError, certificate_expiry, server_context
 
@@ -124,16 +125,12 @@ def _loads(library: str) -> bool:
 
 def port(site: SiteSettings) -> Iterable[Finding]:
     """Try to bind where the listener would."""
-    where = f"{site.host} port {site.port}"
     try:
-        kind, *_, address = socket.getaddrinfo(site.host, site.port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(kind, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        yield fail("port", f"{where} cannot be used: {error.strerror or error}; is a listener running there already?")
+        check_address(site.model_copy(update={"tls": False}))  # certificates are another finding
+    except ListenerError as error:
+        yield fail("port", str(error))
         return
-    yield ok("port", f"{where} is free; AE title {site.ae_title}; the scanner's form wants {_own_address()}")
+    yield ok("port", f"{site.host} port {site.port} is free; AE title {site.ae_title}; the scanner's form wants {_own_address()}")
 
 
 def _own_address() -> str:

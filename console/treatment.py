@@ -54,8 +54,8 @@ class Treatment:
     quarantined: tuple[Event, ...] = ()
     storage_failed: tuple[Event, ...] = ()
     reference_key: str | None = None
-    """Locked: nothing replaces the reference once a fraction has been held against it, as long as it was acquired before
-    the first injection by what is known now (a confirmed clock offset or a corrected time may show that it was not)."""
+    """Locked: nothing replaces the reference once a fraction has been held against it, but an operator's word, or a
+    clock offset or time of injection by which it was acquired after the first injection."""
 
 
 def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | None = None) -> Treatment:
@@ -250,8 +250,7 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
     locked = next((s for s in states if s.key == treatment.reference_key), None)
     if locked is not None and (locked.key in treatment.assignments or _window(locked, happened, offset_s) is not None):
         locked = None
-    unlocked = before[-1] if before else None
-    reference = locked or unlocked
+    reference = locked or (before[-1] if before else None)
     if assigned_reference:
         reference = next((s for s in states if s.key == assigned_reference[-1]), None)
     windows: dict[Key, str] = {}

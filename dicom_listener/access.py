@@ -29,7 +29,7 @@ def refused_access(request: AssociationRequest, settings: SiteSettings) -> Rejec
     """
     if not request.protocol_version & 1:  # one bit for each version (PS3.8, table 9-11)
         return PROTOCOL_VERSION
-    if not (_AE_TITLE.fullmatch(request.calling_ae) and _AE_TITLE.fullmatch(request.called_ae)):
+    if not (is_ae_title(request.calling_ae) and is_ae_title(request.called_ae)):
         return INVALID_AE_TITLE
     if settings.require_called_ae_title and request.called_ae != settings.ae_title.strip():
         return CALLED_AE_TITLE
@@ -38,6 +38,11 @@ def refused_access(request: AssociationRequest, settings: SiteSettings) -> Rejec
     if settings.calling_addresses and not is_listed(request.address, settings.calling_addresses):
         return ADDRESS
     return None
+
+
+def is_ae_title(text: str) -> bool:
+    """Return whether `text` is an AE title without its padding."""
+    return _AE_TITLE.fullmatch(text) is not None
 
 
 class Ration:

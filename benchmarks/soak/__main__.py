@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder: Path = asked.out or REPOSITORY / ("docs" if asked.scale >= 1 else "build/soak")
     folder.mkdir(parents=True, exist_ok=True)
     text = page(laws, tally, course, scale=asked.scale, seed=asked.seed, note=asked.note)
-    (folder / "soak.md").write_text(text, encoding="utf-8")
+    written = folder / "soak.md"
+    written.write_text(text, encoding="utf-8")
     document = {
         "scale": asked.scale,
         "seed": asked.seed,
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "endurance": None if course is None else asdict(course),
     }
     (folder / "soak.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written: {folder / 'soak.md'}", highlight=False)
+    console.print(f"written: {written}", highlight=False)
     return 0 if all(law.holds for law in laws) else 1
 
 
@@ -73,7 +74,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="share of 1,000 kills and 10,000 associations")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills and of what is sent")
     parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="run these parts only")
-    parser.add_argument("--out", type=Path, help="folder for soak.md and soak.json; default: docs, below scale 1 build")
+    parser.add_argument("--out", type=Path, help="folder for the page and its figures; default: docs, or build")
     parser.add_argument("--note", default="", help="what the page is to say of this run: a date, a machine")
     return parser.parse_args(arguments)
 

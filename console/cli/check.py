@@ -12,7 +12,8 @@ from config.settings import load_settings
 from console.cli.app import Site, app
 from console.reaching import reach
 from console.readiness import Finding, Level, ok, readiness
-from console.shell import EXIT_DONE, EXIT_PARTLY, address, now
+from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, address, now
+from dicom_listener.access import is_ae_title
 
 
 @app.command()
@@ -35,6 +36,12 @@ def check(
         return _tell((of, *readiness(settings.site, folder.absolute(), now())))
     host, port = address(node)
     calling = calling or settings.site.ae_title
+    for option, title in (("--called", called), ("--calling", calling)):
+        if not is_ae_title(title.strip()):
+            raise CommandError(
+                f'{option} "{title}" is no AE title; expected 1 to 16 ASCII characters, no backslash.',
+                status=EXIT_USAGE,
+            )
     return _tell(reach(host, port, settings.site, called=called, calling=calling, timeout_s=timeout))
 
 
