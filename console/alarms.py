@@ -79,9 +79,12 @@ def _alarm(
     fraction: int | None = None,
     volume: str | None = None,
     detail: str = "",
+    series: str = "",
 ) -> Alarm:
-    # Not the text: its numbers change when a series is completed late, the finding does not.
-    identity = "|".join([kind, position or "", str(fraction or ""), volume or "", detail])
+    # Not the text: its numbers change when a series is completed late, the finding does not. Nor the place of a series
+    # in the course: an injection that is recorded later changes it.
+    place = [series] if series else [position or "", str(fraction or ""), volume or ""]
+    identity = "|".join([kind, *place, detail])
     return Alarm(
         id=hashlib.sha256(identity.encode()).hexdigest()[:16],
         priority=priority,
@@ -253,7 +256,7 @@ def _of_series(
             # What speaks against the whole series is worth more than which images of it are missing.
             refusal = state.holmium_refusal or ""
             text = f"{name}: {state.reason}" + (f"; {refusal}" if refusal not in state.reason else "")
-            yield _alarm(Priority.MEDIUM, "series_incomplete", text, when, detail=state.key, **own)  # type: ignore[arg-type]
+            yield _alarm(Priority.MEDIUM, "series_incomplete", text, when, series=state.key, **own)  # type: ignore[arg-type]
         if binding.role == "superseded":
             text = (
                 f"Two holmium series after {binding.position} F{binding.fraction}: the last is used. "
@@ -266,6 +269,6 @@ def _of_series(
                 "series_refused",
                 f"{name}: {binding.why}",
                 when,
-                detail=state.key,
+                series=state.key,
                 **own,  # type: ignore[arg-type]
             )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from dicom_listener.decode import READ_CLASSES
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import DecodedInstance, SeriesState, SeriesStatus
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,21 @@ class ClockBound:
     ahead_s: float
     at: datetime
     """When the image that shows it was stored."""
+    begun_at: datetime
+    """When that image was begun, by the scanner's clock."""
+
+    def in_zone(self, zone: ZoneInfo) -> ClockBound:
+        """The bound with the time of the image read in another zone (see `in_zone`)."""
+        begun_at = in_zone(self.begun_at, zone)
+        return ClockBound(ahead_s=(begun_at - self.at).total_seconds(), at=self.at, begun_at=begun_at)
+
+
+def in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
+    """A time of a header as read in `zone`: one that the header states without an offset follows a revised plan's zone.
+
+    Decoding gives such a time a `ZoneInfo`, and a fixed offset to one that states its own.
+    """
+    return moment.replace(tzinfo=zone) if isinstance(moment.tzinfo, ZoneInfo) else moment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +84,7 @@ class Arrivals:
                 continue
             ahead_s = (image.acquired_at - at).total_seconds()
             if self.clock is None or ahead_s > self.clock.ahead_s:
-                self.clock = ClockBound(ahead_s=ahead_s, at=at)
+                self.clock = ClockBound(ahead_s=ahead_s, at=at, begun_at=image.acquired_at)
 
     def said(self, event: Event) -> None:
         """Take in that a series is silent, or that an import is over: nothing more comes of it then."""

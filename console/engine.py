@@ -6,6 +6,7 @@ cache keyed by content, so neither the pace of the events nor the moment of aski
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from config.settings import QuantificationSettings, Settings, settings_sha256
 from console.alarms import find_alarms
-from console.arrivals import Arrivals
+from console.arrivals import Arrivals, ClockBound, in_zone
 from console.quantifier import Outcome, Quantifier
 from console.reader import InThisProcess, Reader
 from console.snapshot import Binding, RaisedAlarm, Snapshot
@@ -133,8 +134,7 @@ class Engine:
             self._lock_reference()
 
     def _take_instance(self, event: Event, data: bytes) -> None:
-        zone = ZoneInfo(self._treatment.plan.time_zone if self._treatment.plan is not None else "UTC")
-        instance = self._reader.decode(data, time_zone=zone)
+        instance = self._reader.decode(data, time_zone=self._zone)
         if not self._patient.id:
             self._patient = instance.patient
         if instance.structure_set is not None:
@@ -144,13 +144,30 @@ class Engine:
             self._stored_at[event.seq] = event.utc
             self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
 
+    @property
+    def _zone(self) -> ZoneInfo:
+        """Zone of times without an offset, as the plan has it now."""
+        return ZoneInfo(self._treatment.plan.time_zone if self._treatment.plan is not None else "UTC")
+
+    def _states(self) -> tuple[SeriesState, ...]:
+        """All series in order of acquisition, the time of those that came before the plan was revised included."""
+        zone = self._zone
+        states = [
+            replace(s, acquired_at=in_zone(s.acquired_at, zone)) if s.acquired_at is not None else s
+            for s in self._assembly.states()
+        ]
+        return tuple(sorted(states, key=lambda s: (s.acquired_at.timestamp() if s.acquired_at else math.inf, s.key)))
+
+    def _clock(self) -> ClockBound | None:
+        return self._arrivals.clock.in_zone(self._zone) if self._arrivals.clock is not None else None
+
     def _lock_reference(self) -> None:
         """Once a complete fraction stands against a reference, nothing replaces it (see `bind`).
 
         Asked when an association or a series ends, not at every image: that is when a series is complete at the
         latest, and it does not depend on how events are batched.
         """
-        states = self._assembly.states()
+        states = self._states()
         if sum(s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None for s in states) == 0:
             return
         bindings = self._bindings(states)
@@ -194,7 +211,7 @@ class Engine:
         if not self._dirty:
             return
         self._dirty = False
-        states = self._assembly.states()
+        states = self._states()
         for state in states:
             if state.status == SeriesStatus.COMPLETE and self._announced.get(state.key) != state.revision:
                 self._announced[state.key] = state.revision
@@ -223,8 +240,9 @@ class Engine:
     def _is_news(self, states: Sequence[SeriesState]) -> bool:
         """Whether anything has changed that a result or an alarm could depend on; a series that arrives has not."""
         settled = tuple((s.key, s.status, s.revision, s.reason) for s in states if s.status != SeriesStatus.ARRIVING)
-        ahead_s = self._arrivals.clock.ahead_s if self._arrivals.clock is not None else 0.0
-        told = (len(self._structure_sets), len(self._arrivals.objections), self._overdue(states), max(ahead_s, 0.0))
+        clock = self._clock()
+        ahead_s = max(clock.ahead_s, 0.0) if clock is not None else 0.0
+        told = (len(self._structure_sets), len(self._arrivals.objections), self._overdue(states), ahead_s)
         basis = (settled, self._phases(states), told, self._ended)
         same = basis == self._computed_from[0] and self._treatment is self._computed_from[1]
         self._computed_from = (basis, self._treatment)
@@ -265,7 +283,7 @@ class Engine:
             series=states,
             bindings=self._bindings(states),
             overdue=self._overdue(states),
-            clock=self._arrivals.clock,
+            clock=self._clock(),
             clock_offset_s=self._treatment.clock_offset_s,
             quarantined=self._treatment.quarantined,
             storage_failed=self._treatment.storage_failed,
@@ -289,7 +307,7 @@ class Engine:
 
     def snapshot(self, *, computing: str = "") -> Snapshot:
         """An immutable picture of what is known after the last event taken."""
-        states = self._assembly.states()
+        states = self._states()
         bindings = self._bindings(states)
         treatment = self._treatment
         all_injections = injections(treatment)
@@ -303,7 +321,7 @@ class Engine:
             if treatment.quantification is not None and treatment.alarms is not None
             else None
         )
-        identity = self._patient
+        identity, clock = self._patient, self._clock()
         return Snapshot(
             head_seq=self._head[0],
             head_hash=self._head[1],
@@ -330,7 +348,7 @@ class Engine:
             alarms=self._raised(),
             events=tuple(self._recent),
             clock_offset_s=treatment.clock_offset_s,
-            clock_ahead_at_least_s=self._arrivals.clock.ahead_s if self._arrivals.clock is not None else None,
+            clock_ahead_at_least_s=clock.ahead_s if clock is not None else None,
             latest_acquired_at=max((s.acquired_at for s in states if s.acquired_at is not None), default=None),
             computing=computing,
             complete=bool(all_injections) and awaited is None,

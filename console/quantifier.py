@@ -17,7 +17,7 @@ from console.basis import Basis, Identity, ReferenceFit, fit_reference, with_ref
 from console.methods import treatment_methods
 from console.series_maps import SeriesMaps, series_maps
 from console.snapshot import Anatomy, Binding
-from console.structures import TreatmentVolumes, brought_over, treatment_volumes
+from console.structures import TreatmentVolumes, brought_over, in_the_frame_drawn_on, treatment_volumes
 from console.treatment import Treatment, after_contrast, injections, isotope_of
 from dicom_listener.images import SeriesState, SeriesStatus, StructureSet
 from quantify.anatomy import register_anatomy
@@ -161,10 +161,12 @@ class Quantifier:
     ) -> Basis:
         reference = self._reference(state, settings, None)
         grid = reference.fitted.series.grid
+        complete = [state for state in bound.by_key.values() if _is_complete(state)]
+        structures = [in_the_frame_drawn_on(own, complete) for own in structures]
         drawn_on = [_drawn_on(own, bound) for own in structures]
         identity: Identity = (
             (self._identity(state, settings), settings_sha256(settings), plan.sha256),
-            tuple(own.sop_instance_uid for own in structures),
+            tuple((own.sop_instance_uid, own.frame_of_reference_uid) for own in structures),
             tuple((state.key, state.revision) if state is not None else () for state in drawn_on),
         )
         if self._volumes is None or self._volumes[0] != identity:

@@ -130,7 +130,10 @@ def port(site: SiteSettings) -> Iterable[Finding]:
     except ListenerError as error:
         yield fail("port", str(error))
         return
-    yield ok("port", f"{site.host} port {site.port} is free; AE title {site.ae_title}; the scanner's form wants {_own_address()}")
+    yield ok(
+        "port",
+        f"{site.host} port {site.port} is free; AE title {site.ae_title}; the scanner's form wants {_own_address()}",
+    )
 
 
 def _own_address() -> str:

@@ -7,12 +7,12 @@ of every name the latest object that has it counts. One that cannot be used does
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from config.plan import TreatmentPlan
-from dicom_listener.images import RegionMask, Structure, StructureSet
+from dicom_listener.images import RegionMask, SeriesState, Structure, StructureSet
 from quantify.anatomy import move_contours
 from quantify.model import Array, FloatArray, Grid, Role, Volume
 from quantify.occupancy import occupancy
@@ -51,6 +51,19 @@ def brought_over(structures: StructureSet, matrix_lps_mm: FloatArray, frame_of_r
             replace(structure, contours=tuple(replace(own, points_mm=there) for own, there in contours), mask=mask)
         )
     return replace(structures, structures=tuple(moved), frame_of_reference_uid=frame_of_reference_uid)
+
+
+def in_the_frame_drawn_on(structures: StructureSet, states: Iterable[SeriesState]) -> StructureSet:
+    """A structure set that states no frame of reference but its series, with the frame of that series.
+
+    `states` are the complete series. Without one of its series it stays as it is: its coordinates are then taken as
+    the reference's, which a remark says.
+    """
+    if structures.frame_of_reference_uid:
+        return structures
+    drawn_on = set(structures.referenced_series_uids)
+    frames = (s.frame_of_reference_uid for s in states if drawn_on.intersection(s.series_instance_uids))
+    return replace(structures, frame_of_reference_uid=next(frames, ""))
 
 
 def treatment_volumes(structure_sets: Sequence[StructureSet], plan: TreatmentPlan, grid: Grid) -> TreatmentVolumes:

@@ -201,8 +201,9 @@ class Listener:
     def stop(self) -> None:
         """Take nothing more, answer the instances in hand, end all associations, close the quarantine.
 
-        Every instance that was acknowledged is in the file. It takes no longer than a few times `_STOP_PATIENCE_S`,
-        whatever the peers do: an instance that takes longer is not answered. Calling it again does nothing.
+        Every instance that was acknowledged is in the file. It takes no longer than a few times `_STOP_PATIENCE_S`
+        beside the disk's time, whatever the peers do: an instance that is compared for longer is not answered. Calling
+        it again does nothing.
         """
         if self._server is None or self._stopping.is_set():
             return
@@ -212,14 +213,17 @@ class Listener:
         _wait_until(lambda: self._associations.negotiating == 0)
         remaining = self._associations.all_open()
         deadline_s = time.monotonic() + _STOP_PATIENCE_S
-        for state in remaining:
-            # Waits for the instance in hand. Where that is in vain no end is recorded: it would come before its store.
-            self._close(state, "aborted", patience_s=max(0.0, deadline_s - time.monotonic()))
-        _wait_until(lambda: all(has_answered(state.association) for state in remaining))
-        for state in remaining:
+        # Waits for the instances in hand. Where that is in vain no end is recorded: it would come before the instance.
+        ended = [
+            state
+            for state in remaining
+            if self._close(state, "aborted", patience_s=max(0.0, deadline_s - time.monotonic()))
+        ]
+        _wait_until(lambda: all(has_answered(state.association) for state in ended))
+        for state in ended:
             with contextlib.suppress(Exception):  # the peer may have gone in between
                 state.association.abort(block=False)
-        _wait_until(lambda: all(has_answered(state.association) for state in remaining))
+        _wait_until(lambda: all(has_answered(state.association) for state in ended))
         for state in remaining:
             drop(state.association)
         _wait_until(lambda: not any(state.association.is_alive() for state in remaining))
@@ -336,12 +340,13 @@ class Listener:
         if state is not None:
             self._close(state, how or state.how)
 
-    def _close(self, state: OpenAssociation, how: str, *, patience_s: float = -1.0) -> None:
+    def _close(self, state: OpenAssociation, how: str, *, patience_s: float = -1.0) -> bool:
+        """Record the end of an association, once; False if `patience_s` (-1: for ever) was not enough."""
         if not state.lock.acquire(timeout=patience_s):
-            return
+            return False
         try:
             if state.closed:
-                return
+                return True
             state.closed = True
             stored = state.fates[Fate.STORED]
             self._append(Kind.ASSOCIATION_CLOSED, association=state.name, how=how, instances=stored)
@@ -350,6 +355,7 @@ class Listener:
         seconds = time.monotonic() - state.began_s
         log_closed(state.request, state.name, how=how, fates=state.fates, refused=state.refused, seconds=seconds)
         self._associations.over(state.request)
+        return True
 
     def _until_stopped(self, work: Callable[[], None]) -> None:
         """Go on with `work`, whatever it raises: a listener that runs and takes nothing would be noticed too late."""

@@ -7,7 +7,6 @@ import hashlib
 from dicom_listener.events import Kind
 from dicom_listener.record import Record
 
-
 _MOST_COMPARED = 8
 """Contents under one UID, the latest: two are a scanner's fault, a thousand somebody's who wants to keep us busy."""
 
@@ -50,7 +49,8 @@ class StoredIndex:
     def find(self, data: bytes, sop_instance_uid: str, verdicts: dict[str, bool]) -> str | None:
         """Return the hash of the object that holds the same data set under the same UID, or None.
 
-        Equal bytes are found always, an equal data set in other bytes among the eight latest objects. `verdicts` says of objects, by hash, whether `data` holds the same.
+        Equal bytes are found always, an equal data set in other bytes among the eight latest objects.
+        `verdicts` says of objects, by hash, whether `data` holds the same.
 
         Raises
         ------

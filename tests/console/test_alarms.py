@@ -309,7 +309,7 @@ def test_a_usable_series_that_fails_is_the_fractions_own_alarm():
     ],
 )
 def test_a_clock_that_is_off_by_more_than_a_minute_is_medium(ahead_s, confirmed_s, said):
-    found = alarms(clock=ClockBound(ahead_s=ahead_s, at=NOON), clock_offset_s=confirmed_s)
+    found = alarms(clock=ClockBound(ahead_s=ahead_s, at=NOON, begun_at=NOON), clock_offset_s=confirmed_s)
     assert [(a.kind, a.priority) for a in found] == ([] if said is None else [("clock_offset", Priority.MEDIUM)])
     assert said is None or said in found[0].text
 
@@ -346,3 +346,48 @@ def test_what_cannot_be_used_is_medium_and_what_was_assumed_is_low(used, kind, p
     found = only(objections=[objection], series=[series(status=SeriesStatus.COMPLETE)])
     assert (found.kind, found.priority, found.text) == (kind, priority, "gre: A mosaic.")
     assert only(objections=[objection]).text == "A mosaic."
+
+
+def test_a_fraction_whose_series_still_arrives_has_not_failed():
+    """Fractions sent late come interleaved: the second may be complete before the first."""
+    failed = result(
+        status=FractionStatus.FAILED, error="a series that may show it is still arriving", registration=None
+    )
+    arriving = Binding(series_key="k", role="unbound", position="RHA", fraction=1, why="arriving: 3 of 80 images")
+    assert alarms(failed, series=[series(status=SeriesStatus.ARRIVING)], bindings=[arriving]) == ()
+
+
+def test_a_series_without_any_time_is_told_once_and_with_its_sentence_once():
+    untimed = series(acquired_at=None, reason="incomplete: no time is stated.", holmium_refusal="no time is stated.")
+    found = only(series=[untimed], bindings=[Binding(series_key="k", role="ignored")], overdue={"k"})
+    assert (found.kind, found.raised_at, found.text) == (
+        "series_incomplete",
+        NOON,
+        "gre: incomplete: no time is stated.",
+    )
+
+
+def test_a_structures_fault_is_the_same_whatever_it_measures():
+    one, other, tumour = (
+        only(structure_faults=[text]).id
+        for text in (
+            "Tumour 1 and Liver overlap by 3.2 mL; 5 % lies outside.",
+            "Tumour 1 and Liver overlap by 12.9 mL; 45 % lies outside.",
+            "Tumour 2 and Liver overlap by 3.2 mL; 5 % lies outside.",
+        )
+    )
+    assert one == other != tumour
+
+
+@pytest.mark.parametrize("role", ["unbound", "refused"])
+def test_a_series_own_alarm_stays_one_when_the_injection_is_recorded_after_it(role):
+    before, after = (
+        only(
+            series=[series()],
+            bindings=[Binding(series_key="k", role=role, position=position, fraction=fraction, why="because")],
+            overdue={"k"} if role == "unbound" else (),
+        )
+        for position, fraction in ((None, None), ("RHA", 1))
+    )
+    assert before.id == after.id
+    assert after.position == "RHA"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydicom.uid import BasicTextSRStorage, MRImageStorage
@@ -133,3 +134,35 @@ def test_what_cannot_even_be_named_is_told():
     arrivals = Arrivals()
     arrivals.stored(instance(reason="It cannot be read.", sop_class_uid="", uid=""), NOON)
     assert len(arrivals.objections) == 1
+
+
+@pytest.mark.parametrize(("quiet_s", "after_s"), [(10.0, 30.0), (0.7, 0.1), (10.1, 0.3)])
+def test_the_listeners_second_word_is_enough_whatever_the_times_are(quiet_s, after_s):
+    """Compared by the sum that the listener makes: a difference would lose its last digit, and the alarm."""
+    arrivals = heard()
+    quiet(arrivals, quiet_s)
+    assert not arrivals.is_overdue(state(), after_s)
+    quiet(arrivals, quiet_s + after_s)
+    assert arrivals.is_overdue(state(), after_s)
+
+
+def test_a_listener_started_again_with_a_shorter_silence_is_understood():
+    arrivals = heard()
+    for seconds in (20.0, 10.0, 40.0):
+        quiet(arrivals, seconds)
+    assert arrivals.is_overdue(state(), 30.0)
+
+
+def test_a_series_whose_images_are_refused_for_numbers_of_their_own_is_told_once():
+    arrivals = Arrivals()
+    for height in (-1.5e6, 2.0e6):
+        arrivals.stored(instance(reason=f"ImagePositionPatient is 1\\2\\{height:g} mm."), NOON)
+    assert [own.reason for own in arrivals.objections] == ["ImagePositionPatient is 1\\2\\-1.5e+06 mm."]
+
+
+def test_the_clocks_bound_follows_the_zone_that_the_plan_is_revised_to():
+    """What the header states with an offset of its own stays."""
+    unstated = heard(image(datetime(2026, 3, 4, 12, 0, 30, tzinfo=ZoneInfo("UTC")))).clock
+    assert unstated.ahead_s == 30.0
+    assert unstated.in_zone(ZoneInfo("Europe/Amsterdam")).ahead_s == 30.0 - 3600.0
+    assert heard(image(NOON)).clock.in_zone(ZoneInfo("Europe/Amsterdam")).ahead_s == 0.0

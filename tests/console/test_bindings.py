@@ -262,3 +262,37 @@ def test_of_two_assigned_references_the_later_word_counts():
     folded = treatment(assigned("10:00", "reference"), assigned("09:50", "reference"))
     found = roles(folded, series("09:50"), series("10:00"), series("10:15"))
     assert (found["09:50"], found["10:00"]) == ("reference", "ignored")
+
+
+def test_a_locked_reference_yields_to_a_clock_by_which_it_was_acquired_after_the_first_injection():
+    """With the scanner's clock ten minutes slow the first fraction's series looks like a later reference."""
+    states = (series("09:50"), series("10:05"), series("10:25"))
+    slow = replace(treatment(), reference_key="key-10:05")
+    assert list(roles(slow, *states).values()) == ["repeatability", "reference", "fraction RHA F1"]
+    told = fold(slow, event(Kind.CLOCK_OFFSET_CONFIRMED, {"seconds": -600.0}))
+    assert list(roles(told, *states).values()) == ["reference", "fraction RHA F1", "fraction RHA F2"]
+
+
+def test_the_operator_may_ignore_a_locked_reference():
+    ignored = replace(treatment(assigned("10:00", "ignore")), reference_key="key-10:00")
+    assert roles(ignored, series("09:50"), series("10:00")) == {"09:50": "reference", "10:00": "ignored"}
+
+
+def test_a_locked_reference_that_gains_an_image_is_not_replaced_meanwhile():
+    locked = replace(treatment(), reference_key="key-10:00")
+    late = series("10:00", status=SeriesStatus.ARRIVING, reason="arriving: 81 of 84 images")
+    assert roles(locked, series("09:50"), late) == {"09:50": "repeatability", "10:00": "reference"}
+
+
+def test_of_two_series_assigned_to_one_injection_the_later_word_counts():
+    states = (series("10:00"), series("10:15"), series("10:20"))
+    this, that = (assigned(clock, "fraction", position="RHA", fraction=1) for clock in ("10:15", "10:20"))
+    assert list(roles(treatment(that, this), *states).values())[1:] == ["fraction RHA F1", "ignored RHA F1"]
+    assert list(roles(treatment(this, that), *states).values())[1:] == ["ignored RHA F1", "fraction RHA F1"]
+
+
+def test_a_series_of_which_one_echo_has_come_may_still_be_the_fraction():
+    first_echo = series(
+        "10:15", status=SeriesStatus.ARRIVING, echo_times_s=TIMES[:1], holmium_refusal="1 echo; at least three"
+    )
+    assert roles(treatment(), series("10:00"), first_echo)["10:15"] == "unbound RHA F1"

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 import console.series_maps
@@ -20,7 +22,7 @@ from console.engine import AlarmFound, Engine, FractionComputed, SeriesComplete
 from console.outputs.nifti import map_hashes
 from console.reader import InThisProcess
 from dicom_listener.events import Event, Kind
-from dicom_listener.images import DecodedInstance
+from dicom_listener.images import DecodedInstance, ImageKind, MrImage, Sequence
 from quantify.findings import FractionResult, FractionStatus, Registration, RegistrationStatus
 
 ZONE = "Europe/Amsterdam"
@@ -540,3 +542,133 @@ def test_the_engine_reads_by_what_it_is_given(phantom):
     feeder.send(phantom.reference)
     assert feeder.results() == {}
     assert engine.snapshot().series == ()
+
+
+ECHOES, SLICES = 4, 3
+
+
+class Prepared(InThisProcess):
+    """Reads what a test has made: the bytes of an object are the number of its image."""
+
+    def __init__(self) -> None:
+        self.images: list[MrImage] = []
+
+    def decode(self, data, *, time_zone):
+        image = self.images[int(data)]
+        return DecodedInstance(series_instance_uid=image.series_instance_uid, images=(image,))
+
+
+@pytest.fixture
+def prepared(phantom) -> Feeder:
+    """A treatment with a plan, whose series come from `sent`; nothing is fitted as long as nobody asks for results."""
+    feeder = Feeder(engine=Engine(reader=Prepared()))
+    feeder.plan(phantom.plan_path)
+    feeder.first_injection = phantom.treatment.injections[0].time
+    return feeder
+
+
+def sent(feeder: Feeder, minutes: float, *, echoes=range(ECHOES), leave_out: int = 0, close: bool = True, read_in=None):
+    """Send a tiny series acquired so long after the first injection, a series UID for each echo.
+
+    With `read_in`, its header states the time on the wall without an offset, and is read in that zone.
+    """
+    acquired_at = feeder.first_injection + timedelta(minutes=minutes)
+    if read_in is not None:
+        acquired_at = acquired_at.astimezone(ZoneInfo(ZONE)).replace(tzinfo=read_in)
+    reader = feeder.engine._reader
+    association = f"at {minutes}"
+    for echo in echoes:
+        for index in range(SLICES - (leave_out if echo == ECHOES - 1 else 0)):
+            image = MrImage(
+                signal=np.full((4, 4), 100.0 - echo - index, dtype=np.float32),
+                kind=ImageKind.MAGNITUDE,
+                echo_time_s=0.002 * (echo + 1),
+                position_mm=(0.0, 0.0, 4.0 * index),
+                row_direction=(1.0, 0.0, 0.0),
+                column_direction=(0.0, 1.0, 0.0),
+                pixel_spacing_mm=(3.0, 3.0),
+                frame_of_reference_uid="1.2",
+                study_instance_uid="1.3",
+                series_instance_uid=f"1.4.{minutes}.{echo}",
+                sop_instance_uid=f"1.5.{minutes}.{echo}.{index}",
+                frame_number=None,
+                series_number=1,
+                acquisition_number=1,
+                acquired_at=acquired_at,
+                protocol="gre",
+                description=f"gre {minutes}",
+                sequence=Sequence.GRADIENT_ECHO,
+                field_strength_t=3.0,
+            )
+            reader.images.append(image)
+            feeder.event(Kind.INSTANCE_STORED, str(len(reader.images) - 1).encode(), association=association)
+    if close:
+        feeder.event(Kind.ASSOCIATION_CLOSED, association=association)
+
+
+def assign(feeder: Feeder, key: str, role: str, of: tuple[str, int] | None = None) -> None:
+    position, fraction = of or (None, None)
+    feeder.event(Kind.SERIES_ASSIGNED, series_key=key, role=role, position=position, fraction=fraction)
+
+
+def keys(feeder: Feeder) -> list[str]:
+    return [state.key for state in feeder.engine.snapshot().series]
+
+
+def test_a_reference_assigned_by_mistake_is_none_once_that_is_taken_back(prepared):
+    """A fraction was held against it meanwhile: the lock is for what was found, the word of the operator can be taken
+    back."""
+    for minutes in (-10, 2, 4):
+        sent(prepared, minutes)
+    assign(prepared, keys(prepared)[1], "reference")
+    assert roles(prepared) == ["repeatability", "reference", "fraction"]
+    assign(prepared, keys(prepared)[1], "automatic")
+    assert roles(prepared) == ["reference", "superseded", "fraction"]
+
+
+def test_a_series_completes_at_once_if_it_is_like_the_reference_that_the_operator_chose_later(prepared):
+    sent(prepared, -20, echoes=range(1, ECHOES))
+    sent(prepared, 1, echoes=range(1, ECHOES))
+    assert roles(prepared) == ["reference", "fraction"]
+    sent(prepared, -10)
+    assign(prepared, keys(prepared)[1], "reference")
+    sent(prepared, 4, close=False)
+    assert prepared.engine.snapshot().series[-1].reason.endswith("same as the reference")
+
+
+def test_what_the_operator_said_of_a_series_stays_when_its_first_echo_begins_last(prepared):
+    sent(prepared, -10)
+    sent(prepared, 2, echoes=range(1, ECHOES), close=False)
+    early = keys(prepared)[-1]
+    assign(prepared, early, "ignore")
+    sent(prepared, 2, echoes=(0,))
+    assert keys(prepared)[-1] != early
+    assert roles(prepared) == ["reference", "ignored"]
+    assign(prepared, early, "fraction", of=("RHA", 1))
+    assert [b.confirmed for b in prepared.engine.snapshot().bindings] == [False, True]
+    assign(prepared, keys(prepared)[-1], "automatic")
+    assert [(b.role, b.confirmed) for b in prepared.engine.snapshot().bindings] == [
+        ("reference", False),
+        ("fraction", False),
+    ]
+
+
+def test_a_reference_with_holes_is_told_and_nothing_is_computed(prepared):
+    sent(prepared, -10, leave_out=1)
+    assign(prepared, keys(prepared)[0], "reference")
+    assert prepared.results() == {}
+    (alarm,) = (a.alarm for a in prepared.engine.snapshot().alarms if a.alarm.kind == "not_quantified")
+    assert alarm.text.startswith("Nothing can be quantified: the reference is incomplete: 1 of 12 images missing")
+
+
+def test_a_revised_time_zone_moves_the_series_that_came_before(prepared, phantom):
+    """Times without an offset are in the plan's zone, whenever the plan said which."""
+    prepared.plan(phantom.plan_path, kind=Kind.PLAN_REVISED, time_zone="UTC")
+    for minutes in (-10, 2):
+        sent(prepared, minutes, read_in=ZoneInfo("UTC"))
+    wrong = prepared.engine.snapshot()
+    assert "reference" not in [b.role for b in wrong.bindings]
+    prepared.plan(phantom.plan_path, kind=Kind.PLAN_REVISED)
+    sent(prepared, 4, read_in=ZoneInfo(ZONE))
+    right = prepared.engine.snapshot()
+    assert [b.role for b in right.bindings] == ["reference", "superseded", "fraction"]

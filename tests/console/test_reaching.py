@@ -98,6 +98,10 @@ def test_a_name_that_nobody_knows_is_said():
     subject, text = only_the_last_fails(found(104, host="nowhere.invalid"))
     assert subject == "name"
     assert "nowhere.invalid cannot be resolved" in text
+    assert only_the_last_fails(found(104, host="..")) == (
+        "name",
+        ".. cannot be resolved to an address; check the name, or give the address.",
+    )
 
 
 def test_a_port_where_nobody_listens_is_said():
@@ -165,6 +169,8 @@ def test_the_command_ends_with_one_where_a_step_fails(plain):
     assert (badly.return_value, "FAIL" in badly.output) == (1, True)
     wrong = CliRunner().invoke(app, ["check", "nonsense"], standalone_mode=False)
     assert isinstance(wrong.exception, CommandError)
+    title = CliRunner().invoke(app, ["check", f"127.0.0.1:{plain.port}", "--called", "A" * 17], standalone_mode=False)
+    assert "is no AE title" in str(title.exception)
 
 
 def test_the_simulated_scanner_sends_over_tls(secured, pki, tmp_path, real_data):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from config.plan import plan_from_mapping
-from console.structures import brought_over, disjoint_occupancies, treatment_volumes
+from console.structures import brought_over, disjoint_occupancies, in_the_frame_drawn_on, treatment_volumes
 from dicom_listener.images import Contour, RegionMask, Structure, StructureSet
 from quantify.model import Grid, Role
 
@@ -310,3 +311,14 @@ def test_a_liver_drawn_without_its_tumours_is_remarked():
     by = {v.name: v.volume_ml for v in found.all}
     assert by["Healthy liver"] == pytest.approx(by["Liver"], rel=0.01)
     assert by["Liver"] == pytest.approx(486.0 - 8.0, rel=0.01)
+
+
+def test_a_set_that_states_no_frame_of_reference_lies_in_that_of_its_series():
+    """Not in the reference's: the patient may have been moved between the two."""
+    series = SimpleNamespace(series_instance_uids=("1.1", "1.7"), frame_of_reference_uid="4.5.6")
+    other = SimpleNamespace(series_instance_uids=("1.2",), frame_of_reference_uid="7.8.9")
+    unstated = in_the_frame_drawn_on(structure_set(LIVER, frame=""), [other, series])
+    assert unstated.frame_of_reference_uid == "4.5.6"
+    assert any("another frame of reference" in fault for fault in treatment_volumes([unstated], plan(), GRID).faults)
+    assert in_the_frame_drawn_on(structure_set(LIVER), [series]).frame_of_reference_uid == "1.2.3"
+    assert in_the_frame_drawn_on(structure_set(LIVER, frame=""), [other]).frame_of_reference_uid == ""

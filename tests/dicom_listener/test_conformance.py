@@ -96,9 +96,10 @@ def test_limits_in_the_text_are_those_of_the_code():
     settings = SITE.to_mapping()
     for sentence in (
         f"offers to take {settings['maximum_pdu_bytes']} bytes",
-        f"up to {connections.LARGEST_REQUEST_BYTES >> 20} MiB, are taken",
+        f"up to {transport._LENIENT_PDU_BYTES >> 20} MiB, are taken",
         f"| {settings['maximum_associations']} (`site.maximum_associations`) |",
         f"A connection has {connections.ASSOCIATE_TIMEOUT_S:g} s for its TLS handshake",
+        f"noise, more than {connections.LARGEST_REQUEST_BYTES >> 10} KiB) is closed",
         f"Up to {connections.MAXIMUM_WAITING} connections may be waiting",
         f"sends nothing for {settings['network_timeout_s']:g} s",
         f"its bytes need at {messages._SLOWEST_BYTES_PER_S // 1000} kB/s",

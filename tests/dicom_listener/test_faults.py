@@ -489,6 +489,52 @@ def test_owed_events_are_bounded_and_what_is_beyond_is_counted(tmp_path, monkeyp
         assert record.verify().seq == 4
 
 
+def test_the_count_of_what_was_forgotten_is_owed_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr(owed_events, "MAXIMUM_OWED", 1)
+    with Record.create(tmp_path / "a.holmia") as record:
+        events = OwedEvents(record, lambda: datetime.now(UTC), actor="test")
+        failures = iter([True, True, False, True])  # the event twice, then not, then the note
+
+        def failing() -> None:
+            if next(failures, False):
+                raise MemoryError
+
+        failpoints.armed["record.begun"] = failing
+        for number in range(2):
+            events.append(Kind.SERIES_QUIET, {"number": number})
+        assert not events.settle()
+        assert events.settle()
+        assert "1 further events" in record.events()[-1].payload["text"]
+
+
+def test_one_of_many_contents_under_a_uid_is_compared_with_the_latest_only(tmp_path, monkeypatch):
+    compared: list[bytes] = []
+    monkeypatch.setattr("dicom_listener.admission.same_content", lambda one, *_, **__: bool(compared.append(one)))
+    with Record.create(tmp_path / "a.holmia") as record:
+        admission = admission_of(record)
+        contents = [part10(1, pixels=8 + 2 * number) for number in range(12)]
+        fates = [admission.admit(data, association="a").fate for data in contents]
+        assert fates == [Fate.STORED] + [Fate.QUARANTINED] * 11
+        compared.clear()
+        assert admission.admit(part10(1, pixels=100), association="a").fate is Fate.QUARANTINED
+        assert sorted(compared) == sorted([contents[0], *contents[-8:]])
+        assert [admission.admit(data, association="a").fate for data in contents] == [Fate.DUPLICATE] * 12
+        admission.close()
+
+
+def test_nothing_of_an_instance_is_logged_with_what_it_raised(tmp_path, monkeypatch, caplog):
+    def quoting(_data: bytes) -> None:
+        raise ValueError("Secret^Name")
+
+    monkeypatch.setattr("dicom_listener.admission.read_header", quoting)
+    with Record.create(tmp_path / "a.holmia") as record:
+        admission = admission_of(record)
+        assert admission.admit(part10(1), association="a").fate is Fate.REFUSED
+        admission.close()
+    assert "ValueError" in caplog.text
+    assert "Secret" not in caplog.text
+
+
 def test_only_a_test_can_arm_a_failpoint():
     assert failpoints.armed == {}
     sources = {path.name: path.read_text() for path in (REPOSITORY / "dicom_listener").glob("*.py")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import signal
@@ -41,7 +42,7 @@ from dicom_listener.events import Kind
 from dicom_listener.instance_header import read_header
 from dicom_listener.listener import Listener, ListenerError
 from dicom_listener.record import Record, RecordError, quarantine_path
-from dicom_listener.same_content import same_content
+from dicom_listener.same_content import _Reader, _TooMuchError, same_content
 from dicom_listener.series_silence import SeriesSilence
 
 pytestmark = pytest.mark.network
@@ -704,3 +705,11 @@ def test_same_content_is_decided_by_values_not_by_encoding():
     assert same_content(part10(one), part10(other))
     assert not same_content(part10(one), part10(instance(pixels=b"\1\2" * 63 + b"\1\3")))
     assert not same_content(part10(one), part10(instance(InstanceNumber=2)))
+
+
+def test_items_without_elements_count_towards_what_is_compared():
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 11
+    reader = _Reader(items)
+    reader._left = 10
+    with pytest.raises(_TooMuchError):
+        reader._add_items(hashlib.sha256(), 0, len(items), True, 1)

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from pynetdicom import AE
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.pdu_primitives import (
     AsynchronousOperationsWindowNegotiation,
     SCP_SCU_RoleSelectionNegotiation,
@@ -87,9 +88,12 @@ def test_a_closed_waiting_room_shuts_whoever_waits_and_comes():
 
 def test_what_the_budget_gives_it_takes_back():
     budget = DataBudget(10)
-    assert [budget.take(6), budget.take(5), budget.take(4), budget.take(1)] == [True, False, True, False]
-    budget.give_back(6)
-    assert budget.take(6)
+    asked = [("a", 6), ("b", 5), ("b", 4), ("a", 1)]
+    assert [budget.take(holder, amount) for holder, amount in asked] == [True, False, True, False]
+    budget.give_back("a")
+    budget.give_back("a")  # as both threads of an association do: it does not count twice
+    assert budget.left_bytes == 6
+    assert budget.take("c", 6)
 
 
 @pytest.mark.parametrize("node", [{"maximum_dataset_mb": 1}], indirect=True)
@@ -103,10 +107,10 @@ def test_all_associations_together_hold_twice_the_largest_data_set(node):
                 peer.send(p_data(0, data[start : start + 90_000]))
         budget = node.listener._server.budget
         for _ in range(500):
-            if budget._left == 200_000:
+            if budget.left_bytes == 200_000:
                 break
             time.sleep(0.01)
-        assert budget._left == 200_000
+        assert budget.left_bytes == 200_000
         with RawPeer(node.port).associated() as third:
             third.send(store_command(uid) + part + p_data(2, data[900_000:]))
             assert third.status() == 0xA700
@@ -117,10 +121,10 @@ def test_all_associations_together_hold_twice_the_largest_data_set(node):
             assert third.status() == 0
     node.wait_for(Kind.ASSOCIATION_CLOSED, 3)
     for _ in range(500):
-        if budget._left == 2_000_000:
+        if budget.left_bytes == 2_000_000:
             break
         time.sleep(0.01)
-    assert budget._left == 2_000_000
+    assert budget.left_bytes == 2_000_000
 
 
 def test_requests_that_do_not_wait_for_answers_are_served_one_after_the_other(node):
@@ -134,6 +138,28 @@ def test_requests_that_do_not_wait_for_answers_are_served_one_after_the_other(no
     assert [event["sop_instance_uid"] for event in node.events(Kind.INSTANCE_STORED)] == [
         f"{SERIES}.{number}" for number in range(1, 9)
     ]
+
+
+@pytest.mark.parametrize("node", [{"maximum_dataset_mb": 1}], indirect=True)
+def test_a_message_is_in_hand_also_while_it_is_fetched(node, monkeypatch):
+    fetch = DIMSEServiceProvider.get_msg
+
+    def slowly(provider, block=False):
+        fetched = fetch(provider, block)
+        if fetched[1] is not None:
+            time.sleep(0.05)  # long enough for the other thread to begin with the next message
+        return fetched
+
+    monkeypatch.setattr(DIMSEServiceProvider, "get_msg", slowly)
+    large, (uid, data) = encoded(1, pixels=b"\1\2" * 600_000)[1], encoded(2)
+    with RawPeer(node.port).associated() as peer:
+        peer.send(store_command(f"{SERIES}.1"))
+        for start in range(0, len(large), 100_000):
+            last = start + 100_000 >= len(large)
+            peer.send(p_data(2 if last else 0, large[start : start + 100_000]))
+        peer.send(store_command(uid, message_id=2) + p_data(2, data))
+        assert [peer.status(), peer.status()] == [0xA700, 0]
+    assert node.events(Kind.INSTANCE_REFUSED)[0]["comment"] == "The data set is larger than 1 MB"
 
 
 @pytest.mark.parametrize("node", [{"network_timeout_s": 0.4}], indirect=True)
@@ -340,6 +366,61 @@ def test_stop_does_not_wait_for_peers_that_hang(tmp_path, monkeypatch):
         connection.close()
     with Record.open(node.path, read_only=True) as record:
         assert [event.kind for event in record.events()].count("association_closed") == 2
+
+
+def test_stop_does_not_wait_for_an_instance_that_takes_too_long(tmp_path, monkeypatch):
+    monkeypatch.setattr("dicom_listener.listener._STOP_PATIENCE_S", 0.2)
+    node, inside, go_on = Node(tmp_path), threading.Event(), threading.Event()
+
+    def hanging(*_arguments, **_options):
+        inside.set()
+        return go_on.wait(20)
+
+    monkeypatch.setattr("dicom_listener.admission.same_content", hanging)
+    (uid, data), (_, other) = encoded(1), encoded(1, pixels=bytes(128))
+    with RawPeer(node.port).associated() as peer:
+        peer.send(store_command(uid) + p_data(2, data) + store_command(uid) + p_data(2, other))
+        assert inside.wait(5)
+        began = time.monotonic()
+        node.listener.stop()
+        assert time.monotonic() - began < 10
+        assert node.kinds()[-2:] == ["instance_stored", "listener_stopped"]
+        go_on.set()
+        node.wait_for(Kind.ASSOCIATION_CLOSED)  # the end is never recorded before what becomes of its last instance
+    node.stop()
+
+
+def test_a_failure_between_associations_does_not_end_the_listener(node, monkeypatch, caplog):
+    server, silence = node.listener._server, node.listener._silence
+    original, failed = (server.service_actions, silence.fallen_quiet), [threading.Event(), threading.Event()]
+
+    def once(number):
+        def fails(*arguments):
+            if not failed[number].is_set():
+                failed[number].set()
+                raise MemoryError
+            return original[number](*arguments)
+
+        return fails
+
+    monkeypatch.setattr(server, "service_actions", once(0))
+    monkeypatch.setattr(silence, "fallen_quiet", once(1))
+    assert all(event.wait(5) for event in failed)
+    assert echo(node) == 0
+    silence.heard("1.2.3", time.monotonic() - 3600)
+    assert node.wait_for(Kind.SERIES_QUIET)[0]["series_instance_uid"] == "1.2.3"
+    assert caplog.text.count("The listener failed and goes on: MemoryError") == 2
+
+
+def test_a_request_longer_than_any_is_refused_before_it_is_read(node, caplog):
+    with RawPeer(node.port) as peer:
+        peer.send(b"\x01\x00" + struct.pack(">L", 1 << 19))
+        assert peer.answer() == b""
+    for _ in range(500):
+        if caplog.records:
+            break
+        time.sleep(0.01)
+    assert "declared longer than any is" in caplog.records[0].fields["why"]
 
 
 @pytest.mark.parametrize(

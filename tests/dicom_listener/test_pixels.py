@@ -181,6 +181,7 @@ def test_a_codestream_that_says_otherwise_than_the_header_is_refused(syntax, key
     made = compressed(image(noise(stored=12, signed=False), stored=12), syntax, tmp_path)
     setattr(made, keyword, value)
     made.BitsStored = min(made.BitsStored, made.BitsAllocated)
+    made.HighBit = made.BitsStored - 1
     with pytest.raises(PixelError, match="the header says"):
         stored_values(made)
 
@@ -306,3 +307,15 @@ def test_objects_without_pixels_have_the_same_ones():
     assert same_pixels(written(made), written(made))
     assert not same_pixels(written(made), pixels_only)
     assert not same_pixels(b"", b"no DICOM")
+
+
+def test_the_high_bit_may_be_left_out_and_has_to_fit_the_stored_bits():
+    values = np.arange(16, dtype=np.uint16).reshape(1, 4, 4) * 200
+    made = image(values, stored=12)
+    assert np.array_equal(stored_values(made), values)
+    del made.HighBit
+    assert np.array_equal(stored_values(made), values)
+    for high_bit in (0, 10, 16, 200):
+        made.HighBit = high_bit
+        with pytest.raises(PixelError, match=f"The high bit {high_bit} does not fit 12 stored bits"):
+            stored_values(made)
