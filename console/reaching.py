@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationSocket
@@ -118,6 +119,7 @@ def _echo(
         return
     yield ok("association", f"{called} accepts {calling}, {_ms(started)}")
     started = time.perf_counter()
+    keep_answers(association)
     status = association.send_c_echo()
     association.release()
     if "Status" in status and status.Status == 0:
@@ -126,6 +128,17 @@ def _echo(
         yield fail("echo", f"{called} answered the echo with status 0x{status.Status:04X}.")
     else:
         yield fail("echo", f"{called} did not answer the echo within {timeout_s:g} s.")
+
+
+def keep_answers(association: Association) -> None:
+    """Leave every answer to the call that waits for it.
+
+    pynetdicom's own thread looks, without waiting, for requests of the peer, which a sender never gets; held up at
+    the wrong moment on a busy machine it takes an answer instead and drops it.
+    """
+    provider = association.dimse
+    receive = provider.get_msg
+    provider.get_msg = lambda block=False: receive(block=True) if block else (None, None)  # type: ignore[method-assign]
 
 
 def _ms(started: float) -> str:

@@ -17,6 +17,8 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom import AE
 from pynetdicom.association import Association
 
+from console.reaching import keep_answers
+
 Order = Literal["sorted", "shuffled"]
 SendProgress = Callable[[int, int], None]
 """Called after every instance with (handled so far, all)."""
@@ -150,7 +152,7 @@ class _Node:
         secured = None if self.tls is None else (self.tls, None)
         association = ae.associate(self.host, self.port, ae_title=self.called_ae, tls_args=secured)  # type: ignore[arg-type]
         if association.is_established:
-            _keep_answers(association)
+            keep_answers(association)
             return association
         where = f"{self.called_ae} at {self.host}:{self.port}"
         if association.is_rejected:
@@ -160,17 +162,6 @@ class _Node:
         if association.is_aborted and association.acceptor.primitive is not None:
             raise ScannerError(f"{where} takes none of the kinds of object that were offered.")
         raise ScannerError(f"{where} cannot be reached; check that the listener runs, its address and port.")
-
-
-def _keep_answers(association: Association) -> None:
-    """Leave every answer to the call that waits for it.
-
-    pynetdicom's own thread looks, without waiting, for requests of the peer, which a sender never gets; held up at
-    the wrong moment on a busy machine it takes an answer instead and drops it.
-    """
-    provider = association.dimse
-    receive = provider.get_msg
-    provider.get_msg = lambda block=False: receive(block=True) if block else (None, None)  # type: ignore[method-assign]
 
 
 def _send_together(node: _Node, parts: Sequence[Sequence[Path]], pace_s: float, tally: _Tally) -> None:

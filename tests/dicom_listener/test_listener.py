@@ -36,6 +36,7 @@ from pynetdicom.sop_class import (
 
 from config.plan import PatientPlan
 from config.settings import SiteSettings
+from console.reaching import keep_answers
 from dicom_listener.access import is_listed
 from dicom_listener.admission import Admission
 from dicom_listener.events import Kind
@@ -154,6 +155,8 @@ def association(node: Node, *contexts, called="HOLMIA", calling="SCANNER", relea
     for context in contexts or (MRImageStorage,):
         entity.add_requested_context(*(context if isinstance(context, tuple) else (context,)))
     made = entity.associate("127.0.0.1", node.port, ae_title=called)
+    if made.is_established:
+        keep_answers(made)
     try:
         yield made
     finally:

@@ -24,6 +24,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.sop_class import MRImageStorage, Verification
 
 from config.settings import SiteSettings
+from console.reaching import keep_answers
 from dicom_listener.access import Ration
 from dicom_listener.admission import Admission
 from dicom_listener.connections import WaitingRoom
@@ -280,6 +281,7 @@ def test_what_else_a_peer_may_negotiate_is_let_pass(node):
         "127.0.0.1", node.port, ae_title="HOLMIA", ext_neg=[role, identity, window, extended, common]
     )
     assert made.is_established
+    keep_answers(made)
     assert made.send_c_store(instance()).Status == 0
     made.release()
 

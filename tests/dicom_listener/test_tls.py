@@ -15,6 +15,7 @@ import trustme
 from pynetdicom import AE
 
 from config.settings import SiteSettings
+from console.reaching import keep_answers
 from dicom_listener.events import Kind
 from dicom_listener.listener import Listener, ListenerError
 from dicom_listener.record import Record
@@ -84,6 +85,7 @@ class TlsNode:
         made = entity.associate("127.0.0.1", self.port, ae_title="HOLMIA", tls_args=(context, None))
         if not made.is_established:
             return None
+        keep_answers(made)
         status: int = made.send_c_echo().Status
         made.release()
         return status

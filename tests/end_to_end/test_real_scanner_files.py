@@ -152,7 +152,9 @@ def test_a_series_without_t2star_is_refused_with_the_reason(
 ) -> None:
     plan, file = tmp_path / "plan.toml", tmp_path / "site.holmia"
     plan.write_text(PLAN.format(patient_id=patient_id, time=time))
-    with listening(file, plan) as (_, port), watching(file) as watch:
+    site = tmp_path / "site.toml"
+    site.write_text("[site]\nseries_quiet_s = 0.5\n[alarms]\nincomplete_after_s = 0.5\n", encoding="utf-8")
+    with listening(file, plan, "--site", site) as (_, port), watching(file) as watch:
         storescu(dicom_only(real_data / folder, tmp_path / "files"), port)
         line = watch.until(lambda line: reason in json.dumps(line))
         assert line["event"] in ("series_complete", "alarm")
