@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -104,6 +105,19 @@ class SiteSettings(Table):
     tls_authorities: str = _site(
         "tls_authorities", "PEM file: the authorities that peers' certificates must come from.", source=_TLS_SOURCE
     )
+
+    @field_validator("calling_addresses")
+    @classmethod
+    def _addresses_can_match(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in listed:
+            try:
+                ip_network(entry, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"{entry!r} is no address or network, so nobody could send; expected such as '10.1.20.31' or "
+                    "'10.1.0.0/16'"
+                ) from None
+        return listed
 
     @field_validator("time_zone")
     @classmethod

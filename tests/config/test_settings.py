@@ -211,3 +211,14 @@ def test_the_page_of_settings_is_up_to_date() -> None:
 def test_defaults_file_is_plain_toml() -> None:
     text = (REPOSITORY / "config" / "defaults.toml").read_text(encoding="utf-8")
     assert set(tomllib.loads(text)) == {"site", "quantification", "alarms", "display"}
+
+
+@pytest.mark.parametrize("entry", ["10.1.20.31", "10.1.0.0/16", "10.1.20.31/16", "::1", "fe80::/10"])
+def test_a_calling_address_is_an_address_or_a_network(entry):
+    assert load_settings(overrides={"site.calling_addresses": [entry]}).site.calling_addresses == (entry,)
+
+
+@pytest.mark.parametrize("entry", ["scanner.hospital", "10.1.20", "10.1.20.31/99", ""])
+def test_a_calling_address_that_nobody_can_have_is_refused(entry):
+    with pytest.raises(ConfigurationError, match="is no address or network"):
+        load_settings(overrides={"site.calling_addresses": [entry]})
