@@ -13,7 +13,11 @@ def main() -> None:
     with contextlib.suppress(ValueError):  # not in the main thread: then signals are another's
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopped_before_anything_was_done)
-    from console.commands import app
+    if sys.argv[1:2] == ["listen"]:  # it needs nothing that computes: a third of the time to start, half of the memory
+        import console.cli.receive  # noqa: F401 - registers the command
+        from console.cli.app import app
+    else:
+        from console.commands import app
     from console.shell import run_app
 
     run_app(app)

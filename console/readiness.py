@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from config.settings import SiteSettings
-from console.outputs.results import software_version
+from console.outputs.wording import software_version
 from dicom_listener.listener import ListenerError, check_address
 from dicom_listener.record_schema import RecordError, refuse_network_file_system
 from dicom_listener.tls import TlsError, certificate_expiry, server_context

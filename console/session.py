@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from console.engine import AlarmFound, Engine, FractionComputed, Update
 from console.outputs.nifti import map_hashes
-from console.outputs.results import alarm_document, fraction_document, software_version
+from console.outputs.results import alarm_document, fraction_document
+from console.outputs.wording import software_version
 from console.snapshot import RaisedAlarm, Snapshot
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record

@@ -13,7 +13,7 @@ from types import FrameType
 import typer
 
 from config.errors import ConfigurationError
-from console.outputs.folder import OutputError
+from console.outputs.error import OutputError
 from dicom_listener.record import Record, RecordCorruptError, RecordError, RecordNewerError
 
 EXIT_DONE = 0

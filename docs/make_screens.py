@@ -25,7 +25,7 @@ from config.settings import load_settings
 from console.dashboard.app import Dashboard, create_application, render_png
 from console.demo.phantom_dicom import PhantomOptions, PhantomTreatment, write_phantom
 from console.engine import Engine
-from console.outputs.results import software_version
+from console.outputs.wording import software_version
 from console.session import replayed
 from console.snapshot import Mode, Snapshot
 from dicom_listener.events import Kind

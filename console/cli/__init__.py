@@ -1,6 +1,1 @@
-"""The command line; importing it registers its commands on `app`, in the order of the help."""
-
-from console.cli import assign, check, compute, export, receive, volumes, window
-from console.cli.app import app
-
-__all__ = ["app", "assign", "check", "compute", "export", "receive", "volumes", "window"]
+"""The commands, a module for each kind; each registers itself on `console.cli.app.app` when it is imported."""

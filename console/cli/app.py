@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from config.plan import TreatmentPlan, load_plan
 from config.settings import Settings
-from console.outputs.results import software_version
+from console.outputs.wording import software_version
 from console.shell import now, open_record, say
 from dicom_listener.events import Kind
 from dicom_listener.record import Record, quarantine_path

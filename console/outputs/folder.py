@@ -6,14 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from console.outputs.error import OutputError
 from console.outputs.nifti import derived_arrays, map_arrays, write_nifti
 from console.outputs.results import results_csv, results_json
 from console.outputs.wording import RESEARCH_USE
 from console.snapshot import Snapshot
-
-
-class OutputError(Exception):
-    """An output could not be written; the text says which, where and what to do."""
 
 
 def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str], None] | None = None) -> None:

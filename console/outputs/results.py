@@ -6,13 +6,12 @@ import csv
 import io
 import json
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from config.plan import LimitPlan
 from console.outputs.volumes import outlook_document, trend_document, trend_row, volume_document, volume_row
-from console.outputs.wording import RESEARCH_USE
+from console.outputs.wording import RESEARCH_USE, software_version
 from console.snapshot import Snapshot
 from quantify.findings import (
     Alarm,
@@ -25,11 +24,6 @@ from quantify.findings import (
 )
 from quantify.model import Role
 from quantify.thresholds import limit_provenance
-
-
-def software_version() -> str:
-    """Version of the installed Holmia."""
-    return version("holmia")
 
 
 def results_document(snapshot: Snapshot) -> dict[str, Any]:

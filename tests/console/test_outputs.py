@@ -18,7 +18,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from config.plan import plan_from_mapping
-from console.outputs.folder import OutputError, write_outputs
+from console.outputs.error import OutputError
+from console.outputs.folder import write_outputs
 from console.outputs.nifti import map_arrays, map_hashes
 from console.outputs.results import alarm_document, fraction_document, results_csv, results_document, results_json
 from console.outputs.wording import RESEARCH_USE

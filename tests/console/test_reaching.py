@@ -13,7 +13,7 @@ from pydicom.uid import MRImageStorage
 from typer.testing import CliRunner
 
 from config.settings import SiteSettings
-from console.cli import app
+from console.commands import app
 from console.demo.commands import app as demo_app
 from console.reaching import reach
 from console.readiness import Level

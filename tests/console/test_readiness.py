@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from config.settings import SiteSettings
 from console import readiness
-from console.cli import app
+from console.commands import app
 from console.readiness import Finding, Level
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
