@@ -322,5 +322,6 @@ def _plan(options: PhantomOptions, treatment: Treatment, known_injections: int |
         options.patient,
         relaxivity_per_s_per_mg_ml=options.acquisition.relaxivity_per_s_per_mg_ml,
         field_strength_t=options.acquisition.field_strength_t,
+        slice_mm=options.acquisition.spacing_mm[0],
         known_injections=known_injections,
     )

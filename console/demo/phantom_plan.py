@@ -10,6 +10,9 @@ from console.demo.phantom_headers import PhantomPatient
 from console.demo.phantom_structures import TERRITORY_NAMES
 from console.demo.phantom_treatment import LIVER_DENSITY_G_PER_ML, DeliveredInjection, Treatment
 
+_FINE_SLICE_MM = 5.0
+_WIDEST_GATE_MM = 50.0
+
 
 def plan_toml(
     treatment: Treatment,
@@ -17,6 +20,7 @@ def plan_toml(
     *,
     relaxivity_per_s_per_mg_ml: float,
     field_strength_t: float,
+    slice_mm: float,
     known_injections: int | None = None,
 ) -> str:
     """Return the plan.
@@ -29,6 +33,8 @@ def plan_toml(
         Whom the images have to belong to.
     relaxivity_per_s_per_mg_ml, field_strength_t
         The calibration: the same that the images were made with.
+    slice_mm
+        Distance between slices: coarse ones tell less of where an edge lies, and the gates of the registration say so.
     known_injections
         How many injections carry time and activity; the rest are only planned. None: all.
     """
@@ -56,6 +62,7 @@ def plan_toml(
         f"tissue_density_g_per_mL = {LIVER_DENSITY_G_PER_ML}",
         'dose_model = "local"',
         "",
+        *_registration(slice_mm),
         "[structures]",
         'liver = "Liver"',
         f"tumours = [{', '.join(_quoted(tumour.name) for tumour in treatment.phantom.tumours)}]",
@@ -74,6 +81,14 @@ def plan_toml(
 def local(time: datetime, time_zone: str) -> datetime:
     """Return an aware time as the wall clock of a zone, without offset."""
     return time.astimezone(ZoneInfo(time_zone)).replace(tzinfo=None)
+
+
+def _registration(slice_mm: float) -> list[str]:
+    """The gates of the liver's edge, where its default of 2 and 5 mm is finer than slices can show."""
+    if slice_mm <= _FINE_SLICE_MM:
+        return []
+    gates = (min(slice_mm, _WIDEST_GATE_MM), min(2.0 * slice_mm, _WIDEST_GATE_MM))
+    return ["[quantification.registration]", f"edge_median_mm = {gates[0]}", f"edge_95_mm = {gates[1]}", ""]
 
 
 def _injection(injection: DeliveredInjection, time_zone: str, *, known: bool) -> list[str]:
