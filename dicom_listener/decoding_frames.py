@@ -15,6 +15,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, timezone
+from enum import Enum
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -149,7 +150,8 @@ def dumps(value: object) -> list[memoryview]:
     buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
     pickler = pickle.Pickler(stream, protocol=5, buffer_callback=buffers.append)
-    pickler.dispatch_table = copyreg.dispatch_table | {np.ndarray: _reduced_array, ZoneInfo: _reduced_zone}
+    enums = dict.fromkeys(_ENUMS, _reduced_enum)
+    pickler.dispatch_table = copyreg.dispatch_table | enums | {np.ndarray: _reduced_array, ZoneInfo: _reduced_zone}
     pickler.dump(value)
     return [stream.getbuffer(), *(buffer.raw() for buffer in buffers)]
 
@@ -187,8 +189,21 @@ def _reduced_array(array: NDArray[Any]) -> tuple[Callable[..., Any], tuple[Any, 
     return restored_array, (array.dtype.str, array.shape, pickle.PickleBuffer(values.reshape(-1).view(np.uint8).data))
 
 
+def _reduced_enum(member: Enum) -> tuple[type[Enum], tuple[Any, ...]]:
+    # By itself it is reduced to getattr in Python 3.11.0 to 3.11.3, which no list may allow.
+    return type(member), (member.value,)
+
+
 def _reduced_zone(zone: ZoneInfo) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return ZoneInfo, (zone.key,)
+
+
+_ENUMS = tuple(
+    noun
+    for module in (dicom_listener.images, quantify.model)
+    for noun in vars(module).values()
+    if isinstance(noun, type) and issubclass(noun, Enum) and noun.__module__ == module.__name__
+)
 
 
 class _Unpickler(pickle.Unpickler):
