@@ -28,6 +28,8 @@ def _injection(payload: dict[str, Any]) -> str:
 
 
 def _assigned(payload: dict[str, Any]) -> str:
+    if payload.get("role") == "automatic":
+        return "series: an earlier assignment taken back"
     if payload.get("role") == "baseline":
         return f"series assigned as new baseline of {payload.get('position', '?')}"
     fraction = f" {_label(payload)}" if payload.get("position") else ""
@@ -48,6 +50,10 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     Kind.INSTANCE_QUARANTINED: lambda p: f"image quarantined: {p.get('text') or p.get('cause', '?')}",
     Kind.INSTANCE_REFUSED: lambda p: f"image refused: {p.get('comment', '?')}",
     Kind.SERIES_QUIET: lambda p: f"series quiet for {p.get('seconds', '?')} s, {p.get('instances', '?')} images",
+    Kind.STORAGE_FAILED: lambda p: f"{p.get('instances', '?')} images could not be stored: {p.get('comment', '?')}",
+    Kind.LABEL_MAP_GIVEN: lambda p: (
+        f"label map {p.get('name', '?')}: {', '.join(map(str, dict(p.get('labels') or {}).values())) or 'no names'}"
+    ),
     Kind.INJECTION_RECORDED: _injection,
     Kind.CLOCK_OFFSET_CONFIRMED: lambda p: f"scanner clock offset confirmed: {p.get('seconds', '?')} s",
     Kind.SERIES_ASSIGNED: _assigned,
@@ -64,6 +70,7 @@ _TONES = {
     Kind.ALARM_RAISED: Tone.CAUTION,
     Kind.INSTANCE_QUARANTINED: Tone.ALERT,
     Kind.INSTANCE_REFUSED: Tone.CAUTION,
+    Kind.STORAGE_FAILED: Tone.ALERT,
     Kind.ASSOCIATION_REFUSED: Tone.CAUTION,
     Kind.LISTENER_STOPPED: Tone.CAUTION,
     Kind.INJECTION_RECORDED: Tone.ACTIVE,

@@ -11,6 +11,7 @@ import pytest
 import treatments
 from treatments import START
 
+from console.dashboard.event_words import event_words
 from console.dashboard.screen import build_screen
 from console.dashboard.screen_model import DISCLAIMER, RESEARCH_USE, Screen, Tone
 from console.dashboard.screen_trend import flag_words
@@ -316,6 +317,22 @@ def test_every_kind_of_event_can_be_told_from_an_empty_payload(words, kind):
     changed = replace(words, events=(treatments.event(1, 0, kind, {}),))
     rows = screen_of(changed).events.rows
     assert all(row.cells[1].text for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "sentence"),
+    [
+        (
+            Kind.STORAGE_FAILED,
+            {"instances": 7, "comment": "The disk is full"},
+            "7 images could not be stored: The disk",
+        ),
+        (Kind.LABEL_MAP_GIVEN, {"name": "l.nii", "labels": {"1": "Liver"}}, "label map l.nii: Liver"),
+        (Kind.SERIES_ASSIGNED, {"role": "automatic"}, "taken back"),
+    ],
+)
+def test_what_was_said_or_failed_is_told_in_words(kind, payload, sentence):
+    assert sentence in event_words(treatments.event(1, 0, kind, payload))
 
 
 def test_an_event_of_an_unknown_kind_is_named_as_it_is(words):
