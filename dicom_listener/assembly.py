@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from dicom_listener.assembly_completeness import Declared, Expectation, Scope, verdict
 from dicom_listener.assembly_grid import EchoSliceGrid, echo_slice_grid
 from dicom_listener.assembly_parts import (
     ECHO_TIME_TOLERANCE_S,
@@ -25,7 +26,6 @@ from dicom_listener.assembly_parts import (
 from dicom_listener.assembly_phase import PhaseCells, phase_cells, phase_volume
 from dicom_listener.assembly_refusals import refusal, unequal_display
 from dicom_listener.assembly_stacks import Stack, Stacks, joins
-from dicom_listener.assembly_verdict import Declared, Expectation, Scope, verdict
 from dicom_listener.assembly_without_magnitude import without_magnitude
 from dicom_listener.images import AssembledSeries, MrImage, Sequence, SeriesState, SeriesStatus
 from quantify.model import EchoSeries

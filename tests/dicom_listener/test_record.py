@@ -31,6 +31,8 @@ from dicom_listener.record import (
 )
 from dicom_listener.record_schema import file_system_of
 
+from .tampering import tampered
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 OBJECT = f"x'{(b'object 3' * 50).hex()}'"
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -44,20 +46,6 @@ def filled(path: Path, n: int = 5) -> Path:
     with Record.create(path) as record:
         for i in range(n):
             note(record, f"event {i}", f"object {i}".encode() * 50)
-    return path
-
-
-def tampered(path: Path, *statements: str) -> Path:
-    """Change the file as somebody with a database tool would, triggers put back afterwards."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for name, _ in triggers:
-        connection.execute(f"DROP TRIGGER {name}")
-    for statement in statements:
-        assert connection.execute(statement).rowcount != 0
-    for _, sql in triggers:
-        connection.execute(sql)
-    connection.close()
     return path
 
 

@@ -15,6 +15,8 @@ import pytest
 from dicom_listener.events import Event
 from dicom_listener.record import Head, Record, RecordCorruptError, RecordError, RecordNewerError
 
+from .tampering import tampered
+
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 EVENTS = 60
 PAGE_BYTES = 4096
@@ -48,20 +50,6 @@ def whole(tmp_path_factory) -> Whole:
 def path(tmp_path, whole) -> Path:
     path = tmp_path / "a.holmia"
     path.write_bytes(whole.bytes)
-    return path
-
-
-def altered(path: Path, *statements: str) -> Path:
-    """Change the file as somebody with a database tool would, triggers put back afterwards."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for name, _ in triggers:
-        connection.execute(f"DROP TRIGGER {name}")
-    for statement in statements:
-        assert connection.execute(statement).rowcount != 0
-    for _, sql in triggers:
-        connection.execute(sql)
-    connection.close()
     return path
 
 
@@ -176,9 +164,9 @@ def test_a_sector_of_zeros_anywhere_is_found_or_changes_nothing(path, whole):
 def test_what_was_altered_or_removed_ends_the_file_before_it(path, whole, statement, last_sound):
     if last_sound is None:
         with pytest.raises(sqlite3.IntegrityError):
-            altered(path, statement)
+            tampered(path, statement)
         return
-    altered(path, statement)
+    tampered(path, statement)
     assert end_of(path, whole)[0] == last_sound
 
 
@@ -202,7 +190,7 @@ def test_a_fork_of_the_chain_ends_the_file_at_the_fork(path, whole):
         stranger.hash,
         "0" * 64,
     )
-    altered(path, "DELETE FROM event WHERE seq = 22")
+    tampered(path, "DELETE FROM event WHERE seq = 22")
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     connection.close()
@@ -212,7 +200,7 @@ def test_a_fork_of_the_chain_ends_the_file_at_the_fork(path, whole):
 
 
 def test_a_writer_is_refused_with_one_sentence_that_says_where_and_what_to_do(path):
-    altered(path, "UPDATE event SET actor = 'other' WHERE seq = 31")
+    tampered(path, "UPDATE event SET actor = 'other' WHERE seq = 31")
     before = path.read_bytes()
     with pytest.raises(
         RecordCorruptError, match=r"altered event 31.*last sound event is 30\. Nothing can be added"
@@ -224,7 +212,7 @@ def test_a_writer_is_refused_with_one_sentence_that_says_where_and_what_to_do(pa
 
 
 def test_a_damaged_file_is_only_read(path):
-    altered(path, "DELETE FROM event WHERE seq = 30")
+    tampered(path, "DELETE FROM event WHERE seq = 30")
     before = path.read_bytes()
     with Record.salvage(path) as record:
         assert record.read_only
@@ -243,7 +231,7 @@ def test_a_damaged_file_is_only_read(path):
 
 
 def test_the_copy_of_a_damaged_file_is_sound_and_goes_on_from_its_last_sound_event(path, whole):
-    altered(path, "UPDATE object SET bytes = x'00' WHERE sha256 = (SELECT object FROM event WHERE seq = 40)")
+    tampered(path, "UPDATE object SET bytes = x'00' WHERE sha256 = (SELECT object FROM event WHERE seq = 40)")
     target = path.with_name("copy.holmia")
     with Record.salvage(path) as record:
         record.copy_to(target)
