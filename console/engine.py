@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfo
 from config.settings import QuantificationSettings, Settings, settings_sha256
 from console.alarms import find_alarms
 from console.arrivals import Arrivals, ClockBound, in_zone
+from console.binding import bind
 from console.quantifier import Outcome, Quantifier
 from console.reader import InThisProcess, Reader
 from console.snapshot import Binding, RaisedAlarm, Snapshot
-from console.treatment import Treatment, bind, fold, injections
+from console.treatment import Treatment, fold, injections
 from dicom_listener.assembly import Assembly
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, StructureSet

@@ -14,6 +14,7 @@ import numpy as np
 from config.plan import TreatmentPlan
 from config.settings import QuantificationSettings, settings_sha256
 from console.basis import Basis, Identity, ReferenceFit, fit_reference, with_reference_mode
+from console.course import due, outlook, unimaged
 from console.methods import treatment_methods
 from console.series_maps import SeriesMaps, series_maps
 from console.snapshot import Anatomy, Binding
@@ -27,7 +28,6 @@ from quantify.model import EchoSeries, Grid, ParametricMap
 from quantify.pipeline import (
     Evaluated,
     ImagedFraction,
-    Outlook,
     VolumeOfInterest,
     evaluate_treatment,
     prepare_volumes,
@@ -127,7 +127,7 @@ class Quantifier:
         anatomy = self._anatomy_on(basis, bound)
         fractions = [
             self._imaged(injection, basis, bound, treatment)
-            for injection in _due(treatment, bound.bindings, bound.by_key, ended=ended)
+            for injection in due(treatment, bound.bindings, bound.by_key, ended=ended)
         ]
         known_of, known = self._evaluated
         evaluated = evaluate_treatment(
@@ -135,7 +135,7 @@ class Quantifier:
             known=known if known_of == basis.identity else (),
             volumes=basis.prepared,
             physics=basis.physics(isotope_of(basis.settings)),
-            outlook=_outlook(treatment, basis.plan),
+            outlook=outlook(treatment, basis.plan),
         )
         self._evaluated = (basis.identity, evaluated)
         unusable = evaluated[-1].progress.unusable if evaluated else frozenset()
@@ -264,7 +264,7 @@ class Quantifier:
         own = [b for b in bound.bindings if (b.position, b.fraction) == injection.key]
         complete = [b for b in own if b.role == "fraction" and _is_complete(bound.by_key[b.series_key])]
         if not complete:
-            return _unimaged(injection, own, bound.by_key)
+            return unimaged(injection, own, bound.by_key)
         binding = complete[-1]
         state = bound.by_key[binding.series_key]
         maps = self._series_maps(state, basis, bound, treatment)
@@ -421,44 +421,10 @@ def _notes(maps: SeriesMaps, basis: Basis, *, repositioned: bool) -> tuple[str, 
     return tuple(notes)
 
 
-def _outlook(treatment: Treatment, plan: TreatmentPlan) -> Outlook:
-    """What the plan says of the treatment's course: what feeds what, what comes next at each position, limits."""
-    following: dict[tuple[str, int], float] = {}
-    last: dict[str, Injection] = {}
-    for injection in injections(treatment):
-        before = last.get(injection.position)
-        planned = injection.planned_mbq if injection.planned_mbq is not None else injection.activity_mbq
-        if before is not None and planned is not None:
-            following[before.key] = planned
-        last[injection.position] = injection
-    limits: dict[str, float] = {}
-    for limit in plan.limits:
-        limits[limit.volume] = min(limit.dose_gy, limits.get(limit.volume, limit.dose_gy))
-    return Outlook(
-        feeds={name: p.volumes for name, p in plan.positions.items() if p.volumes is not None},
-        next_mbq=following,
-        limits_gy=limits,
-    )
-
-
 def _drawn_on(structures: StructureSet, bound: Bound) -> SeriesState | None:
     """The complete series that the structures were drawn on, if it was received."""
     referenced = set(structures.referenced_series_uids)
     return next((s for _, s in bound.of("anatomy") if referenced.intersection(s.series_instance_uids)), None)
-
-
-def _due(
-    treatment: Treatment, bindings: Sequence[Binding], by_key: Mapping[str, SeriesState], *, ended: bool
-) -> list[Injection]:
-    """Injections that need a result: all that happened, but for trailing ones whose image may still come."""
-    happened = [i for i in injections(treatment) if i.time is not None]
-    bound = {
-        (b.position, b.fraction)
-        for b in bindings
-        if b.role in ("fraction", "refused", "unbound") and by_key[b.series_key].status != SeriesStatus.ARRIVING
-    }
-    seen = [n for n, i in enumerate(happened) if i.key in bound]
-    return happened[: len(happened) if ended else (seen[-1] + 1 if seen else 0)]
 
 
 def _is_before(first: SeriesState, second: SeriesState) -> bool:
@@ -467,35 +433,3 @@ def _is_before(first: SeriesState, second: SeriesState) -> bool:
 
 def _is_complete(state: SeriesState) -> bool:
     return state.status == SeriesStatus.COMPLETE
-
-
-def _unimaged(injection: Injection, own: Sequence[Binding], by_key: Mapping[str, SeriesState]) -> ImagedFraction:
-    """An injection without usable image: what came in its window, or that nothing came, is the error."""
-    refused = next((b for b in own if b.role == "refused"), None)
-    assigned = next((b for b in own if b.role == "fraction"), None)
-    holes = next(
-        (b for b in own if b.role == "unbound" and by_key[b.series_key].status == SeriesStatus.INCOMPLETE), None
-    )
-    arriving = any(by_key[b.series_key].status == SeriesStatus.ARRIVING for b in own)
-    state = None
-    if injection.outside_mri:
-        error = "given outside the MRI: not imaged; its activity counts for the next series"
-    elif refused is not None:
-        error, state = f"its series cannot be used: {refused.why}", by_key[refused.series_key]
-    elif assigned is not None:
-        state = by_key[assigned.series_key]
-        error = f"its series is not complete: {state.reason}"
-    elif holes is not None:
-        error, state = f"its series is not complete: {holes.why}", by_key[holes.series_key]
-    elif arriving:
-        error = "a series that may show it is still arriving"
-    else:
-        error = "no holmium series was acquired between this injection and the next"
-    return ImagedFraction(
-        injection=injection,
-        r2star=None,
-        holmium=None,
-        error=error,
-        series_instance_uid=state.series_instance_uids[0] if state is not None else None,
-        acquired_at=state.acquired_at if state is not None else None,
-    )

@@ -9,7 +9,8 @@ import pytest
 
 from config.plan import plan_from_mapping
 from config.settings import load_settings
-from console.treatment import Treatment, bind, fold
+from console.binding import bind
+from console.treatment import Treatment, fold
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
 
