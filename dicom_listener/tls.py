@@ -130,7 +130,9 @@ def _file(path: str, setting: str) -> str:
         with Path(path).open("rb"):
             return path
     except OSError as error:
-        raise TlsError(f"{path} (site.{setting}) cannot be read: {error.strerror or error}.") from error
+        raise TlsError(
+            f"{path} (site.{setting}) cannot be read: {error.strerror or error}; check its name and who may read it."
+        ) from error
 
 
 def _try_own_certificate(settings: SiteSettings, *, as_server: bool) -> datetime:
