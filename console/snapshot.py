@@ -5,6 +5,7 @@ The engine makes it; the dashboard's screen model and the outputs read it. Nothi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +18,8 @@ from config.settings import Settings
 from dicom_listener.events import Event
 from dicom_listener.images import SeriesState
 from quantify.findings import Alarm, FractionResult, Injection
-from quantify.model import EchoSeries, Grid, Volume
+from quantify.holmium import FittedSeries
+from quantify.model import Array, EchoSeries, Grid, Volume
 
 
 class Mode(StrEnum):
@@ -61,6 +63,44 @@ class Anatomy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VolumeSource:
+    """Where a volume comes from, so that it is seen when it was edited."""
+
+    title: str
+    """The object as the screen names it: ``structure set 'Contours'``."""
+    sha256: str
+    """Of the received object, hex."""
+    version: int
+    """1 for the first object that named this structure, 2 for the next …"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRevision:
+    """A change of plan or settings: who, when, and every key with its old and new value."""
+
+    at: datetime
+    by: str
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImagedSeries:
+    """One series as fitted, for the probe and the registration flicker.
+
+    ``registered`` is the signal at TE = 0 on the reference grid (slice, row, column), float32, in the series' own unit,
+    NaN where the series does not reach. ``reference_to_series_lps_mm`` takes a point of the reference to the series
+    (4×4); a bent registration is not in it.
+    """
+
+    key: tuple[str, int] | None
+    """(position, fraction); None for the reference."""
+    label: str
+    fitted: FittedSeries
+    reference_to_series_lps_mm: tuple[tuple[float, ...], ...]
+    registered: Array
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """The treatment as known after event `head_seq`."""
 
@@ -83,8 +123,18 @@ class Snapshot:
     structure_faults: tuple[str, ...] = ()
     structure_remarks: tuple[str, ...] = ()
     """Which object a volume is from, where there are several; what was assumed of one."""
+    volume_sources: Mapping[str, VolumeSource] = field(default_factory=dict, repr=False)
+    """By the plan's name of a structure: where it comes from."""
     results: tuple[FractionResult, ...] = field(default=(), repr=False)
     """In order of injection; only fractions that have a result or an error."""
+    results_settings_sha256: str = ""
+    """Of the settings that made the results; another than `settings_sha256` while they are being computed anew."""
+    imaged: tuple[ImagedSeries, ...] = field(default=(), repr=False)
+    """The series behind the maps: the reference first, then the fractions in order of injection."""
+    revisions: tuple[PlanRevision, ...] = ()
+    """How plan or settings were changed after the treatment had begun, oldest first."""
+    restored: str = ""
+    """Set while the results are those that an earlier console showed and recorded: how far recomputing has come."""
     damage: str | None = None
     """What is wrong with the treatment file: everything here is from its sound part only. None if it is whole."""
     methods: str = ""

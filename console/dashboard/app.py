@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QMessageLogContext, QObject, QSize, Qt, QTimer, QtMsgType, Signal, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 
+from config.settings import DisplaySettings, Settings
 from console.dashboard import theme
 from console.dashboard.screen import build_screen
-from console.dashboard.view import AcknowledgeAlarms, Action, TakeSnapshot, ViewState, change_view
+from console.dashboard.screen_news import Announcement, announced
+from console.dashboard.view import (
+    Action,
+    DismissNews,
+    Flip,
+    Hover,
+    OfTheTreatment,
+    OfTheView,
+    StepView,
+    ViewState,
+    change_view,
+)
 from console.dashboard.window import DashboardWindow
 from console.snapshot import Mode, Snapshot
 
 _CLOCK_MS = 1000
+_FLICKER_MS = 500
+_VIEWS_KEPT = 100
 
 
 def create_application(argv: Sequence[str]) -> QApplication:
@@ -69,7 +84,9 @@ class Dashboard(QObject):
     clock
         Tells the time to show, aware; None where there is none.
     on_operator_action
-        Called with what concerns the treatment and not the view: `AcknowledgeAlarms`, `TakeSnapshot`.
+        Called with what concerns the treatment and not the view: `AcknowledgeAlarms`, `TakeSnapshot`, `TogglePause`.
+    display
+        Dose levels and colours of this site.
     machine_status
         Tells what the shell knows of the machine, one short sentence each.
     """
@@ -79,19 +96,28 @@ class Dashboard(QObject):
         *,
         mode: Mode,
         clock: Callable[[], datetime | None],
-        on_operator_action: Callable[[AcknowledgeAlarms | TakeSnapshot], None],
+        on_operator_action: Callable[[OfTheTreatment], None],
+        display: DisplaySettings | None = None,
         machine_status: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         super().__init__()
         self._mode, self._clock, self._on_operator_action = mode, clock, on_operator_action
+
         self._machine_status = machine_status
         self.snapshot = Snapshot()
+        self._display = display or Settings().display
         self.view = ViewState()
+        self._before: list[ViewState] = []
+        self._after: list[ViewState] = []
+        self._news: Announcement | None = None
         self.window = DashboardWindow(self.act)
         self.window.closed.connect(self.stop)
         self._timer = QTimer(self)
         self._timer.setInterval(_CLOCK_MS)
         self._timer.timeout.connect(self.redraw)
+        self._flicker = QTimer(self)
+        self._flicker.setInterval(_FLICKER_MS)
+        self._flicker.timeout.connect(lambda: self.act(Flip()))
         self.redraw()
 
     def start(self) -> None:
@@ -102,25 +128,58 @@ class Dashboard(QObject):
     def stop(self) -> None:
         """Stop the clock; nothing runs afterwards."""
         self._timer.stop()
+        self._flicker.stop()
 
     def receive(self, snapshot: Snapshot) -> None:
         """Show what is known now."""
+        self._news = announced(self.snapshot, snapshot, self._clock()) or self._news
         self.snapshot = snapshot
         self.redraw()
 
     def act(self, action: Action) -> None:
         """Do what the reader asks: change the view here, hand on what concerns the treatment."""
-        if isinstance(action, AcknowledgeAlarms | TakeSnapshot):
+        if isinstance(action, OfTheTreatment):
             self._on_operator_action(action)
             return
-        self.view = change_view(self.view, action, self.snapshot)
+        if isinstance(action, DismissNews):
+            self._news = None if self._news is None else replace(self._news, dismissed=True)
+        elif isinstance(action, StepView):
+            self._step_view(action.by)
+        else:
+            self._change_view(action)
         self.redraw()
+
+    def _change_view(self, action: OfTheView) -> None:
+        changed = change_view(self.view, action, self.snapshot)
+        if changed != self.view and not isinstance(action, Hover | Flip):
+            self._before = [*self._before[-_VIEWS_KEPT:], self.view]
+            self._after = []
+        self._show(changed)
+
+    def _step_view(self, by: int) -> None:
+        taken, given = (self._before, self._after) if by < 0 else (self._after, self._before)
+        if taken:
+            given.append(self.view)
+            self._show(taken.pop())
+
+    def _show(self, view: ViewState) -> None:
+        self.view = view
+        if view.flicker is None:
+            self._flicker.stop()
+        elif not self._flicker.isActive():
+            self._flicker.start()
 
     def redraw(self) -> None:
         """Draw the present state."""
         self.window.draw(
             build_screen(
-                self.snapshot, self.view, now=self._clock(), mode=self._mode, status=tuple(self._machine_status())
+                self.snapshot,
+                self.view,
+                now=self._clock(),
+                mode=self._mode,
+                news=self._news,
+                display=self._display,
+                status=tuple(self._machine_status()),
             )
         )
 

@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from console.dashboard import theme
-from console.dashboard.screen_model import GlanceNumber, LimitBar, Tone
+from console.dashboard.screen_model import GlanceNumber, LimitBar, NextScreen, Tone
 from console.dashboard.table_panel import paint_symbol
 
 # The ± and the unit beside the value: their size and their distance, in heights of the value's letters.
@@ -33,7 +33,7 @@ class GlancePanel(QWidget):
         self._scale = scale
         self.update()
 
-    def draw(self, numbers: tuple[GlanceNumber, ...]) -> None:
+    def draw(self, numbers: tuple[GlanceNumber, ...], following: NextScreen | None = None) -> None:
         """Show other numbers."""
         if numbers != self.numbers:
             self.numbers = numbers

@@ -74,6 +74,10 @@ class ImagePanel(QFrame):
     """(plane, direction)"""
     pointed = Signal(int, float, float)
     """(plane, mm from the left, mm from the top)"""
+    hovered = Signal(int, float, float)
+    """The same under the cursor without a press; plane 99 when the cursor has left the images."""
+    asked = Signal(object)
+    """An `Action` of a button."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +137,7 @@ class ImagePanel(QFrame):
             cross = screen.crosshairs_mm[number] if plane is not None else (0.0, 0.0)
             view.draw(plane, screen.legend, crosshair_mm=cross, watermark=watermark, stale=screen.badge.stale)
         self.cuts.setVisible(bool(screen.planes))
-        self.probe.setText(f"✛ {screen.probe}" if screen.probe else "")
+        self.probe.setText(f"✛ {screen.probe.words}" if screen.probe.words else "")
         on = screen.layers
         words = (("D wash", on.wash), ("I isodose", on.isodose), ("V volumes", on.volumes))
         self.layers.setText("   ".join(f"{'■' if shown else '□'} {word}" for word, shown in words))

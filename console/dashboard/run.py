@@ -16,7 +16,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
-from console.dashboard.view import AcknowledgeAlarms, TakeSnapshot
+from console.dashboard.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot
 from console.engine import Engine, Update
 from console.machine import machine_alarms, machine_status
 from console.session import Session
@@ -153,12 +153,14 @@ class LiveDashboard:
         failure = (self.engine.failure,) if self.engine.failure else ()
         return (*failure, *machine_status(self._record.path))
 
-    def _act(self, action: AcknowledgeAlarms | TakeSnapshot) -> None:
-        name = getpass.getuser()
+    def _act(self, action: OfTheTreatment) -> None:
+        name = action.name if isinstance(action, AcknowledgeAlarms) else getpass.getuser()
         if isinstance(action, AcknowledgeAlarms):
             for alarm in action.alarm_ids:
                 payload = {"alarm": alarm, "name": name}
                 self._record.append(Kind.ALARM_ACKNOWLEDGED, payload, actor=name, utc=system_clock())
+            return
+        if not isinstance(action, TakeSnapshot):
             return
         picture = snapshot_path(self._record.path, system_clock())
         render_png(self.dashboard.window, picture, (self.dashboard.window.width(), self.dashboard.window.height()))

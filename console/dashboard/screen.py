@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from config.settings import DisplaySettings, Settings
 from console.dashboard import formatting
 from console.dashboard.event_words import events_table
 from console.dashboard.screen_alarms import alarm_summary, alarms_table
+from console.dashboard.screen_dvh import build_dvh
 from console.dashboard.screen_glance import build_glance
 from console.dashboard.screen_guide import build_guide
-from console.dashboard.screen_images import build_planes, chosen_voxel, probe_words
+from console.dashboard.screen_images import build_planes, chosen_voxel
+from console.dashboard.screen_legend import build_legend
 from console.dashboard.screen_model import (
     Badge,
     Cell,
-    DoseLegend,
     Header,
     LayersOn,
     Screen,
     State,
     Tone,
 )
+from console.dashboard.screen_news import Announcement, build_news
+from console.dashboard.screen_next import build_next
+from console.dashboard.screen_probe import build_probe
 from console.dashboard.screen_tables import (
     fractions_table,
     holmium_series_arriving,
@@ -40,11 +45,9 @@ _MODE_WORDS = {
     Mode.REPLAY: "REPLAY — not live",
     Mode.DEMO: "DEMO — simulated, not live",
 }
-# As in the shipped settings; used only until the treatment's own are known.
-_LEGEND = DoseLegend(
-    maximum_gy=150.0, threshold_gy=10.0, levels_gy=(20.0, 50.0, 80.0, 100.0, 120.0, 150.0), colour_map="inferno"
-)
-_STALE_AFTER_S = 1800.0
+_DISPLAY = Settings().display
+"""As shipped."""
+_VIEW = ViewState()
 
 
 def build_screen(
@@ -53,7 +56,8 @@ def build_screen(
     *,
     now: datetime | None,
     mode: Mode,
-    maps_settings_sha256: str = "",
+    news: Announcement | None = None,
+    display: DisplaySettings = _DISPLAY,
     status: Sequence[str] = (),
 ) -> Screen:
     """Everything that the window shows of a treatment.
@@ -62,21 +66,24 @@ def build_screen(
     ----------
     now
         The time on the wall, or in replay that of the recording; None: no age is shown.
-    maps_settings_sha256
-        Hash of the settings that made the maps on the screen, where known; another than the snapshot's: stale.
+    news
+        What changed last, and when (`screen_news.announced`).
+    display
+        Dose levels and colours of this site.
     status
         What the shell knows of the machine (listener, disk), one short sentence each.
     """
     now = in_the_room(snapshot, now)
     shown = shown_result(snapshot, view)
-    legend = _legend(snapshot)
+    legend = build_legend(display, view)
     images = _images_result(snapshot, view, shown)
     planes = build_planes(snapshot, view, images, legend, series_indices(snapshot))
     voxel = chosen_voxel(snapshot, view)
-    badge = build_badge(snapshot, images, now=now, maps_settings_sha256=maps_settings_sha256)
+    badge = build_badge(snapshot, images, view=view, display=display, now=now)
     return Screen(
         header=_header(snapshot, now, mode),
         guide=build_guide(snapshot),
+        news=build_news(snapshot, news, now=now),
         fractions=fractions_table(snapshot, shown),
         ledger=ledger_table(snapshot, shown),
         limits=limits_table(snapshot, shown),
@@ -87,12 +94,23 @@ def build_screen(
         crosshairs_mm=tuple(plane.geometry.place_mm(voxel) for plane in planes),
         images_message="" if planes else "waiting for the reference series: no image yet",
         legend=legend,
-        layers=LayersOn(wash=view.wash, isodose=view.isodose, volumes=view.volumes),
-        probe=probe_words(snapshot, view, images),
+        layers=LayersOn(
+            wash=view.wash,
+            isodose=view.isodose,
+            volumes=view.volumes,
+            quantity=view.quantity,
+            compare=view.compare,
+            flicker=view.flicker is not None,
+            probe=view.probe,
+        ),
+        probe=build_probe(snapshot, view, images),
         glance_title=_glance_title(images, badge),
         glance=build_glance(snapshot, shown, last_good=images),
+        next=build_next(snapshot, shown),
         trend=build_trend(snapshot, shown),
+        dvh=build_dvh(snapshot, shown),
         volumes=volumes_table(snapshot, shown),
+        details=view.details,
         alarms=alarms_table(snapshot, now),
         unacknowledged=tuple(a.alarm.id for a in snapshot.alarms if a.acknowledged_by is None),
         alarm_summary=alarm_summary(snapshot),
@@ -125,8 +143,9 @@ def build_badge(
     snapshot: Snapshot,
     result: FractionResult | None,
     *,
+    view: ViewState = _VIEW,
+    display: DisplaySettings = _DISPLAY,
     now: datetime | None,
-    maps_settings_sha256: str = "",
 ) -> Badge:
     """Which result the images show and why it may no longer stand for the patient.
 
@@ -144,7 +163,7 @@ def build_badge(
         why = result.error or "no dose map"
         state = State(sign="✕", word=f"no dose map: {why}", tone=Tone.ALERT)
         return Badge(text=f"{text} · {state.text}", state=state)
-    why = _stale_because(snapshot, result, now, maps_settings_sha256)
+    why = _stale_because(snapshot, result, now, display.stale_after_s)
     if why:
         state = State(sign="▨", word="STALE", tone=Tone.CAUTION)
         return Badge(text=f"▨ STALE: {why} · {text}", state=state, stale=True)
@@ -156,19 +175,18 @@ def build_badge(
     return Badge(text=f"✓ {text}", state=State(sign="✓", word="current", tone=Tone.GOOD))
 
 
-def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | None, maps_settings_sha256: str) -> str:
+def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | None, limit_s: float) -> str:
     keys = [injection.key for injection in snapshot.injections]
     later = snapshot.injections[keys.index(result.key) + 1 :] if result.key in keys else ()
     newer = [injection for injection in later if injection.time is not None]
     if newer:
         return f"{newer[-1].label} injected since"
-    if maps_settings_sha256 and maps_settings_sha256 != snapshot.settings_sha256:
+    if snapshot.results_settings_sha256 not in ("", snapshot.settings_sha256):
         return "settings changed since"
     if holmium_series_arriving(snapshot) is not None:
         return "newer series arriving"
-    limit = snapshot.settings.display.stale_after_s if snapshot.settings is not None else _STALE_AFTER_S
-    if now is not None and result.acquired_at is not None and now - result.acquired_at > timedelta(seconds=limit):
-        return f"older than {limit / 60:.0f} min"
+    if now is not None and result.acquired_at is not None and now - result.acquired_at > timedelta(seconds=limit_s):
+        return f"older than {limit_s / 60:.0f} min"
     return ""
 
 
@@ -193,19 +211,6 @@ def _header(snapshot: Snapshot, now: datetime | None, mode: Mode) -> Header:
         mode_words=_MODE_WORDS[mode],
         clock=now.strftime("%H:%M:%S") if now is not None else "--:--:--",
         clock_note="" if now is None else now.strftime("%Y-%m-%d UTC%z"),
-    )
-
-
-def _legend(snapshot: Snapshot) -> DoseLegend:
-    if snapshot.settings is None:
-        return _LEGEND
-    display = snapshot.settings.display
-    levels = tuple(sorted(float(level) for level in display.isodose_levels_gy))
-    return DoseLegend(
-        maximum_gy=float(display.dose_maximum_gy),
-        threshold_gy=levels[0] / 2.0 if levels else float(display.dose_maximum_gy) / 20.0,
-        levels_gy=levels,
-        colour_map=str(display.colour_map),
     )
 
 

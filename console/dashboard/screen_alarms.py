@@ -33,7 +33,8 @@ def alarms_table(snapshot: Snapshot, now: datetime | None) -> Table:
                         tone=Tone.MUTED if settled else Tone.NORMAL,
                         bold=raised.acknowledged_by is None,
                     ),
-                )
+                ),
+                key=alarm.id,
             )
         )
     return Table(columns=("", "", ""), rows=tuple(rows), empty="✓ no alarms")

@@ -81,6 +81,7 @@ def _plane(scene: _Scene, geometry: PlaneGeometry, index: int) -> PlaneScreen:
         grey_levels=_grey_levels(scene.background, scene.grey_window),
         dose=_cut_float(dose.values, geometry, index) if dose is not None and scene.wash else None,
         unevaluable=_unevaluable(dose, geometry, index) if dose is not None and scene.wash else None,
+        lower_bound=None,
         isodoses=_isodoses(dose, geometry, index, scene.levels_gy) if dose is not None else (),
         outlines=_outlines(scene.volumes, geometry, index, dict(scene.indices)),
         focus_mm=_focus(scene.background, scene.focus, geometry),

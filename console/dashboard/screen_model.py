@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from console.dashboard.planes import PlaneGeometry
+from console.dashboard.view import Details, Quantity
 from console.snapshot import Mode
 from quantify.model import Array, FloatArray
 
@@ -63,6 +64,8 @@ class Row:
     highlighted: bool = False
     series: int | None = None
     """The symbol and colour that this row has in the plot."""
+    key: str = ""
+    """What a press on this row concerns: an alarm's identifier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,18 @@ class Header:
     mode_words: str
     clock: str
     clock_note: str
+    scanner: Cell = Cell(text="")
+    """How the scanner's clock stands against this one's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """What changed last, in one line: bright while it is fresh, muted afterwards, never silently gone."""
+
+    text: str
+    state: State
+    fresh: bool = False
+    tooltip: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +138,25 @@ class GlanceNumber:
     detail: str
     note: str
     state: State
+    small: str = ""
+    """Under the ±: what the physicist asks next (D70, coverage)."""
+    tooltip: str = ""
+    """Unit, meaning and source, and what the uncertainty consists of."""
     bar: LimitBar | None = None
     series: int | None = None
     dose: bool = True
     """False for what says how far to trust the doses: recovery, registration."""
     sentence: bool = False
     """There is no number: the note says why, in its place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextScreen:
+    """What the next planned fraction would give; no number without its ±."""
+
+    title: str
+    numbers: tuple[Cell, ...]
+    tooltip: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +194,8 @@ class Outline:
     name: str
     lines: Lines
     series: int | None
+    highlighted: bool = False
+    """Fed from the injection position in question."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -180,11 +210,16 @@ class PlaneScreen:
     grey: Array | None
     grey_levels: tuple[float, float]
     dose: Array | None
+    """What the wash shows, in the legend's unit."""
     unevaluable: NDArray[np.bool_] | None
+    lower_bound: NDArray[np.bool_] | None
+    """Voxels at the noise floor, whose dose may be anything above what is shown."""
     isodoses: tuple[Isodose, ...]
     outlines: tuple[Outline, ...]
     focus_mm: tuple[float, float, float, float]
     """left, top, width, height of what is worth showing."""
+    caption: str = ""
+    """What the cut shows where it is not the current dose: ``RHA F4 − F3``, ``REFERENCE``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +230,61 @@ class DoseLegend:
     threshold_gy: float
     levels_gy: tuple[float, ...]
     colour_map: str
+    minimum_gy: float = 0.0
+    """Below 0 for what can be negative: the increment."""
+    title: str = "Gy"
+    words: str = "absorbed dose"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecayCurve:
+    """Echoes of one voxel of one series with the fit: times in ms, signal in the series' own unit."""
+
+    name: str
+    echo_times_ms: tuple[float, ...]
+    signal: tuple[float, ...]
+    fit_times_ms: tuple[float, ...]
+    fit_signal: tuple[float, ...]
+    words: str
+    """R2*, its standard error and the residual of the fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What lies under the cursor, or under the crosshair while there is no cursor over an image."""
+
+    words: str = ""
+    """Place, dose ± u or the reason, in one line."""
+    rows: tuple[Row, ...] = ()
+    """The same at length: place, dose, increment, R2*, residual, reason; (name, value)."""
+    decays: tuple[DecayCurve, ...] = ()
+    """Reference and shown fraction; empty unless the probe is open."""
+    message: str = ""
+    """Why there is no curve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DvhCurve:
+    """The cumulative histogram of one volume: at least this dose (Gy) in this share of the volume (%)."""
+
+    volume: str
+    index: int
+    dose_gy: tuple[float, ...]
+    volume_pct: tuple[float, ...]
+    lower_bound: bool = False
+    highlighted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DvhScreen:
+    """Cumulative dose–volume histograms after the shown fraction."""
+
+    title: str
+    x_maximum_gy: float
+    curves: tuple[DvhCurve, ...]
+    marks_gy: tuple[tuple[float, str], ...]
+    """Doses with their names: limits and the dose that coverage is told at."""
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,11 +333,15 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class LayersOn:
-    """Which layers lie over the anatomy."""
+    """Which layers lie over the anatomy, and what the wash shows."""
 
     wash: bool
     isodose: bool
     volumes: bool
+    quantity: Quantity = Quantity.DOSE
+    compare: bool = False
+    flicker: bool = False
+    probe: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -256,6 +350,7 @@ class Screen:
 
     header: Header
     guide: Guide
+    news: News
     fractions: Table
     ledger: Table
     limits: Table
@@ -269,11 +364,14 @@ class Screen:
     images_message: str
     legend: DoseLegend
     layers: LayersOn
-    probe: str
+    probe: Probe
     glance_title: Cell
     glance: tuple[GlanceNumber, ...]
+    next: NextScreen | None
     trend: TrendScreen
+    dvh: DvhScreen
     volumes: Table
+    details: Details
     alarms: Table
     unacknowledged: tuple[str, ...]
     """Identifiers of the alarms that nobody has acknowledged."""

@@ -17,6 +17,28 @@ class Layer(StrEnum):
     VOLUMES = "volumes"
 
 
+class Quantity(StrEnum):
+    """What the wash and its lines show; one at a time, each with its own legend."""
+
+    DOSE = "dose"
+    UNCERTAINTY = "uncertainty"
+    INCREMENT = "increment"
+
+
+class Details(StrEnum):
+    """What stands beside the trend."""
+
+    DVH = "dvh"
+    VOLUMES = "volumes"
+
+
+class Flicker(StrEnum):
+    """Which of the two images the registration flicker shows now."""
+
+    REFERENCE = "reference"
+    FRACTION = "fraction"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ViewState:
     """The chosen voxel (slice, row, column; None: the first tumour's middle), fraction (None: latest), layers."""
@@ -28,6 +50,16 @@ class ViewState:
     volumes: bool = True
     grey_window: tuple[float, float] | None = None
     """(level, width) of the anatomy, its own unit; None: from the image."""
+    quantity: Quantity = Quantity.DOSE
+    compare: bool = False
+    """The axial cut of the imaged fraction before stands beside that of the shown one."""
+    flicker: Flicker | None = None
+    """Reference and registered fraction take turns as anatomy; None: off."""
+    probe: bool = False
+    """The echoes under the cursor are plotted."""
+    hovered: tuple[int, int, int] | None = None
+    """The voxel under the cursor; None: no cursor over an image."""
+    details: Details = Details.DVH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +84,64 @@ class ToggleLayer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShowQuantity:
+    """Show this quantity, or the dose again if it is shown already."""
+
+    quantity: Quantity
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToggleCompare:
+    """Put the imaged fraction before beside the shown one, or take it away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToggleFlicker:
+    """Let reference and registered fraction take turns, or stop it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip:
+    """The other image of the flicker."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToggleProbe:
+    """Plot the echoes under the cursor, or not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hover:
+    """The cursor is over this voxel; None: over none."""
+
+    voxel: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowDetails:
+    """What is to stand beside the trend; None: the other one."""
+
+    details: Details | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepView:
+    """Back to the view before (−1), or forth again (+1); nothing of the treatment changes."""
+
+    by: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DismissNews:
+    """The news has been read."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AcknowledgeAlarms:
     """Somebody has seen these alarms. It clears none."""
 
     alarm_ids: tuple[str, ...]
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +149,45 @@ class TakeSnapshot:
     """Keep the screen as it is now."""
 
 
-Action = PlaceCrosshair | SelectFraction | ToggleLayer | AcknowledgeAlarms | TakeSnapshot
+@dataclass(frozen=True, kw_only=True)
+class TogglePause:
+    """Halt a replay, or let it go on."""
 
 
-def change_view(view: ViewState, action: Action, snapshot: Snapshot) -> ViewState:
+OfTheView = (
+    PlaceCrosshair | SelectFraction | ToggleLayer | ShowQuantity | ToggleCompare | ToggleFlicker | Flip | ToggleProbe
+    | Hover | ShowDetails
+)  # fmt: skip
+OfTheTreatment = AcknowledgeAlarms | TakeSnapshot | TogglePause
+Action = OfTheView | OfTheTreatment | StepView | DismissNews
+
+
+def change_view(view: ViewState, action: OfTheView, snapshot: Snapshot) -> ViewState:
     """Return the view after an action; one that asks for what is not there changes nothing."""
-    if isinstance(action, PlaceCrosshair):
-        grid = reference_grid(snapshot)
-        return view if grid is None else replace(view, voxel=inside(action.voxel, grid))
-    if isinstance(action, SelectFraction):
-        return _select(view, action.number, snapshot)
-    if isinstance(action, ToggleLayer):
-        return _toggle(view, action.layer)
-    return view
+    grid = reference_grid(snapshot)
+    match action:
+        case PlaceCrosshair(voxel=voxel):
+            return view if grid is None else replace(view, voxel=inside(voxel, grid))
+        case Hover(voxel=voxel):
+            return replace(view, hovered=None if grid is None or voxel is None else inside(voxel, grid))
+        case SelectFraction(number=number):
+            return _select(view, number, snapshot)
+        case ToggleLayer(layer=layer):
+            return _toggle(view, layer)
+        case ShowQuantity(quantity=quantity):
+            return replace(view, quantity=Quantity.DOSE if view.quantity is quantity else quantity)
+        case ToggleCompare():
+            return replace(view, compare=not view.compare, flicker=None)
+        case ToggleFlicker():
+            return replace(view, compare=False, flicker=Flicker.REFERENCE if view.flicker is None else None)
+        case Flip():
+            other = {Flicker.REFERENCE: Flicker.FRACTION, Flicker.FRACTION: Flicker.REFERENCE, None: None}
+            return replace(view, flicker=other[view.flicker])
+        case ToggleProbe():
+            return replace(view, probe=not view.probe)
+        case ShowDetails(details=details):
+            other_details = Details.VOLUMES if view.details is Details.DVH else Details.DVH
+            return replace(view, details=other_details if details is None else details)
 
 
 def reference_grid(snapshot: Snapshot) -> Grid | None:

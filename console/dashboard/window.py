@@ -9,9 +9,12 @@ from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from console.dashboard import theme
+from console.dashboard.acknowledge_dialog import AcknowledgeDialog
+from console.dashboard.details_panel import DetailsPanel
 from console.dashboard.glance_panel import GlancePanel
 from console.dashboard.header_panel import GuidePanel, HeaderPanel
 from console.dashboard.image_panel import ImagePanel
+from console.dashboard.news_panel import NewsPanel
 from console.dashboard.overlay import HelpOverlay
 from console.dashboard.screen_model import DISCLAIMER, Cell, Screen, Tone
 from console.dashboard.table_panel import Panel, TableView
@@ -19,17 +22,42 @@ from console.dashboard.trend_panel import TrendPanel
 from console.dashboard.view import (
     AcknowledgeAlarms,
     Action,
+    DismissNews,
+    Hover,
     Layer,
     PlaceCrosshair,
+    Quantity,
     SelectFraction,
+    ShowDetails,
+    ShowQuantity,
+    StepView,
     TakeSnapshot,
+    ToggleCompare,
+    ToggleFlicker,
     ToggleLayer,
+    TogglePause,
+    ToggleProbe,
 )
 from console.snapshot import Mode
 
 _FULL_HD = (1920, 1080)
 _AXIAL, _SAGITTAL = 0, 2
-_LAYER_KEYS = {Qt.Key.Key_D: Layer.WASH, Qt.Key.Key_I: Layer.ISODOSE, Qt.Key.Key_V: Layer.VOLUMES}
+_KEYS: dict[Qt.Key, Action] = {
+    Qt.Key.Key_D: ToggleLayer(layer=Layer.WASH),
+    Qt.Key.Key_I: ToggleLayer(layer=Layer.ISODOSE),
+    Qt.Key.Key_V: ToggleLayer(layer=Layer.VOLUMES),
+    Qt.Key.Key_U: ShowQuantity(quantity=Quantity.UNCERTAINTY),
+    Qt.Key.Key_N: ShowQuantity(quantity=Quantity.INCREMENT),
+    Qt.Key.Key_C: ToggleCompare(),
+    Qt.Key.Key_R: ToggleFlicker(),
+    Qt.Key.Key_P: ToggleProbe(),
+    Qt.Key.Key_T: ShowDetails(),
+    Qt.Key.Key_S: TakeSnapshot(),
+    Qt.Key.Key_Space: TogglePause(),
+    Qt.Key.Key_Return: DismissNews(),
+    Qt.Key.Key_Enter: DismissNews(),
+}
+_HISTORY_KEYS = {Qt.Key.Key_Z: StepView(by=-1), Qt.Key.Key_Y: StepView(by=1)}
 _STEP_KEYS = {
     Qt.Key.Key_Up: (_AXIAL, 1),
     Qt.Key.Key_Down: (_AXIAL, -1),
@@ -60,9 +88,19 @@ class DashboardWindow(QMainWindow):
         self._make_panels()
         self._lay_out()
         self.overlay = HelpOverlay(self)
+        self.acknowledging = AcknowledgeDialog(self)
+        self.acknowledging.acknowledged.connect(
+            lambda alarm_ids, name: self._on_action(AcknowledgeAlarms(alarm_ids=alarm_ids, name=name))
+        )
         self.images.stepped.connect(self._step)
         self.images.pointed.connect(self._point)
+        self.images.hovered.connect(self._hover)
+        self.images.asked.connect(self._on_action)
+        self.details.asked.connect(self._on_action)
         self.fractions.row_clicked.connect(self._select_row)
+        self.alarms.row_clicked.connect(self._acknowledge_row)
+        self.news.dismissed.connect(lambda: self._on_action(DismissNews()))
+        self.news.alarms_pressed.connect(self.acknowledge)
         self.resize(*_FULL_HD)
         self._set_scale()
 
@@ -71,17 +109,18 @@ class DashboardWindow(QMainWindow):
         self.screen_drawn = screen
         self.header.draw(screen.header)
         self.guide.draw(screen.guide)
+        self.news.draw(screen.news, screen.alarm_summary)
         self.fractions.draw(screen.fractions)
         self.ledger.draw(screen.ledger)
         self.limits.draw(screen.limits)
         self.series.draw(screen.series)
         self.images.draw(screen)
-        self.glance.draw(screen.glance)
+        self.glance.draw(screen.glance, screen.next)
         self.trend.draw(screen.trend)
         self.glance_frame.title.setText(screen.glance_title.text)
         theme.restyle(self.glance_frame.title, f"color: {theme.TONES[screen.glance_title.tone]};")
         self.trend_frame.title.setText(screen.trend.title)
-        self.volumes.draw(screen.volumes)
+        self.details.draw(screen.dvh, screen.volumes, screen.details)
         self.alarms.draw(screen.alarms)
         self.alarms_frame.title.setText(f"ALARMS  {screen.alarm_summary.text}")
         theme.restyle(self.alarms_frame.title, f"color: {theme.TONES[screen.alarm_summary.tone]};")
@@ -93,13 +132,13 @@ class DashboardWindow(QMainWindow):
         self._draw_frame(screen.header.mode)
 
     def _make_panels(self) -> None:
-        self.header, self.guide = HeaderPanel(), GuidePanel()
+        self.header, self.guide, self.news = HeaderPanel(), GuidePanel(), NewsPanel()
         self.fractions = TableView(wrapped=3, right=(2,), pixels=16, spread=2.2)
         self.ledger = TableView(wrapped=0, right=(1,), pixels=15)
         self.limits = TableView(wrapped=1, pixels=15)
         self.series = TableView(wrapped=1, right=(2,), pixels=14, log=True)
         self.images, self.glance, self.trend = ImagePanel(), GlancePanel(), TrendPanel()
-        self.volumes = TableView(wrapped=8, right=(2, 3, 4, 5, 6, 7), pixels=15.5, spread=2.6)
+        self.details = DetailsPanel()
         self.alarms = TableView(wrapped=2, pixels=15, spread=1.6)
         self.events = TableView(wrapped=1, pixels=14, log=True)
         self.status, self.disclaimer = QLabel(), QLabel(DISCLAIMER)
@@ -135,7 +174,7 @@ class DashboardWindow(QMainWindow):
         log.addWidget(self.alarms_frame, 52)
         log.addWidget(Panel("EVENTS", self.events), 48)
         bottom.addWidget(self.trend_frame, 34)
-        bottom.addWidget(Panel("VOLUMES  cumulative dose, ± k = 1, D70 rounded like the mean", self.volumes), 42)
+        bottom.addWidget(self.details, 42)
         bottom.addLayout(log, 24)
         foot = QHBoxLayout()
         foot.addWidget(self.status, 1)
@@ -149,6 +188,7 @@ class DashboardWindow(QMainWindow):
         rows.setSpacing(4)
         rows.addWidget(self.header)
         rows.addWidget(self.guide)
+        rows.addWidget(self.news)
         rows.addLayout(middle, 1)
         rows.addWidget(self.bottom)
         rows.addLayout(foot)
@@ -160,13 +200,13 @@ class DashboardWindow(QMainWindow):
             return
         self._scale = scale
         self.setStyleSheet(theme.style_sheet(scale))
-        panels = (self.guide, self.images, self.glance, self.trend)
-        tables = (self.fractions, self.ledger, self.limits, self.series, self.volumes, self.alarms, self.events)
+        panels = (self.guide, self.news, self.images, self.glance, self.trend, self.details)
+        tables = (self.fractions, self.ledger, self.limits, self.series, self.alarms, self.events)
         for panel in (*panels, *tables):
             panel.set_scale(scale)
         self.left.setFixedWidth(round(360 * scale))
         self.glance_frame.setFixedWidth(round(464 * scale))
-        self.bottom.setFixedHeight(round(306 * scale))
+        self.bottom.setFixedHeight(round(290 * scale))
         if self.screen_drawn is not None:
             self.guide.draw(self.screen_drawn.guide)
 
@@ -193,16 +233,19 @@ class DashboardWindow(QMainWindow):
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         """Turn a key into an action. No single key destroys anything."""
         key = Qt.Key(event.key())
-        if key in _LAYER_KEYS:
-            self._on_action(ToggleLayer(layer=_LAYER_KEYS[key]))
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        if control and key in _HISTORY_KEYS:
+            self._on_action(_HISTORY_KEYS[key])
+        elif control:
+            super().keyPressEvent(event)
+        elif key in _KEYS:
+            self._on_action(_KEYS[key])
         elif key in _STEP_KEYS:
             self._step(*_STEP_KEYS[key])
         elif Qt.Key.Key_0 <= key <= Qt.Key.Key_9:
             self._on_action(SelectFraction(number=key - Qt.Key.Key_0))
         elif key == Qt.Key.Key_A:
-            self._acknowledge()
-        elif key == Qt.Key.Key_S:
-            self._on_action(TakeSnapshot())
+            self.acknowledge()
         elif key == Qt.Key.Key_Question or (key == Qt.Key.Key_Escape and not self.overlay.isHidden()):
             self.overlay.toggle()
         elif key == Qt.Key.Key_F11:
@@ -222,9 +265,20 @@ class DashboardWindow(QMainWindow):
         else:
             self.glance_frame.setFixedWidth(round(464 * self._scale))
 
-    def _acknowledge(self) -> None:
+    def acknowledge(self) -> None:
+        """Ask for the name of who has seen the alarms that wait; nothing is acknowledged without one."""
         if self.screen_drawn is not None and self.screen_drawn.unacknowledged:
-            self._on_action(AcknowledgeAlarms(alarm_ids=self.screen_drawn.unacknowledged))
+            self._ask_name(self.screen_drawn.unacknowledged)
+
+    def _acknowledge_row(self, row: int) -> None:
+        screen = self.screen_drawn
+        if screen is not None and screen.alarms.rows[row].key in screen.unacknowledged:
+            self._ask_name((screen.alarms.rows[row].key,))
+
+    def _ask_name(self, alarm_ids: tuple[str, ...]) -> None:
+        if self.screen_drawn is not None:
+            rows = [row for row in self.screen_drawn.alarms.rows if row.key in alarm_ids]
+            self.acknowledging.ask([" ".join(cell.text for cell in row.cells) for row in rows], alarm_ids)
 
     def _step(self, plane: int, steps: int) -> None:
         screen = self.screen_drawn
@@ -240,6 +294,13 @@ class DashboardWindow(QMainWindow):
         if screen is not None and plane < len(screen.planes):
             voxel = screen.planes[plane].geometry.voxel_at(x_mm, y_mm, screen.voxel)
             self._on_action(PlaceCrosshair(voxel=voxel))
+
+    def _hover(self, plane: int, x_mm: float, y_mm: float) -> None:
+        screen = self.screen_drawn
+        if screen is not None and plane < len(screen.planes):
+            self._on_action(Hover(voxel=screen.planes[plane].geometry.voxel_at(x_mm, y_mm, screen.voxel)))
+        else:
+            self._on_action(Hover(voxel=None))
 
     def _select_row(self, row: int) -> None:
         if self.screen_drawn is not None and not self.screen_drawn.fractions.rows[row].heading:
