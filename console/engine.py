@@ -62,8 +62,6 @@ class Engine:
     ----------
     overrides
         Dotted plan or settings keys laid over the plan (``--set``): a what-if that leaves the file alone.
-    announce
-        Called with what is about to be computed, in words, and with "" when done.
     damage
         What is wrong with the treatment file, if it is not sound: a high alarm with everything computed from it.
     reader
@@ -74,7 +72,6 @@ class Engine:
         self,
         *,
         overrides: Mapping[str, object] | None = None,
-        announce: Callable[[str], None] | None = None,
         reader: Reader | None = None,
         damage: str | None = None,
     ) -> None:
@@ -84,7 +81,8 @@ class Engine:
         self._treatment = Treatment()
         self._assembly = Assembly()
         self._arrivals = Arrivals()
-        self._quantifier = Quantifier(voxels=self._voxels, announce=announce or (lambda _: None))
+        self._announce: Callable[[str], None] = lambda _: None
+        self._quantifier = Quantifier(voxels=self._voxels, announce=lambda words: self._announce(words))
         self._outcome = Outcome()
         self._structure_sets: list[StructureSet] = []
         self._patient = PatientIdentity()
@@ -99,17 +97,23 @@ class Engine:
         self._computed_from: tuple[object, Treatment | None] = ((), None)
         self._dirty = True
 
+    def announce_to(self, listener: Callable[[str], None]) -> None:
+        """Tell `listener` what is about to be computed, in words, and "" when it is done; in the computing thread."""
+        self._announce = listener
+
     # -- events in ---------------------------------------------------------------------------------------------------
 
     def take(self, event: Event, data: bytes | None = None) -> None:
         """Fold one event, with the bytes of its object if it has one. Never raises for what a peer sent."""
         self._head = (event.seq, event.hash)
         self._created_at = self._created_at or event.utc
-        self._recent = [*self._recent[-_EVENTS_KEPT:], event]
+        if event.kind != Kind.INSTANCE_STORED:  # images come by the hundred, and are told by their series
+            self._recent = [*self._recent[-_EVENTS_KEPT:], event]
         if event.kind == Kind.INSTANCE_STORED and data is not None:
             self._take_instance(event, data)
         elif event.kind == Kind.LABEL_MAP_GIVEN and data is not None:
-            self._structure_sets.append(self._reader.given_label_map(event.payload, data))
+            given = self._reader.given_label_map(event.payload, data)
+            self._structure_sets.append(replace(given, object_sha256=event.object_sha256 or ""))
         elif event.kind == Kind.ASSOCIATION_CLOSED:
             self._arrivals.said(event)
             self._assembly.association_closed(str(event.payload.get("association", "")))
@@ -135,24 +139,24 @@ class Engine:
             self._lock_reference()
 
     def _take_instance(self, event: Event, data: bytes) -> None:
-        instance = self._reader.decode(data, time_zone=self._zone)
+        instance = self._reader.decode(data, time_zone=self.zone)
         if not self._patient.id:
             self._patient = instance.patient
         if instance.structure_set is not None:
-            self._structure_sets.append(instance.structure_set)
+            self._structure_sets.append(replace(instance.structure_set, object_sha256=event.object_sha256 or ""))
         self._arrivals.stored(instance, event.utc)
         if instance.images:
             self._stored_at[event.seq] = event.utc
             self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
 
     @property
-    def _zone(self) -> ZoneInfo:
+    def zone(self) -> ZoneInfo:
         """Zone of times without an offset, as the plan has it now."""
         return ZoneInfo(self._treatment.plan.time_zone if self._treatment.plan is not None else "UTC")
 
     def _states(self) -> tuple[SeriesState, ...]:
         """All series in order of acquisition, the time of those that came before the plan was revised included."""
-        zone = self._zone
+        zone = self.zone
         states = [
             replace(s, acquired_at=in_zone(s.acquired_at, zone)) if s.acquired_at is not None else s
             for s in self._assembly.states()
@@ -160,7 +164,7 @@ class Engine:
         return tuple(sorted(states, key=lambda s: (s.acquired_at.timestamp() if s.acquired_at else math.inf, s.key)))
 
     def _clock(self) -> ClockBound | None:
-        return self._arrivals.clock.in_zone(self._zone) if self._arrivals.clock is not None else None
+        return self._arrivals.clock.in_zone(self.zone) if self._arrivals.clock is not None else None
 
     def _lock_reference(self) -> None:
         """Once a complete fraction stands against a reference, nothing replaces it (see `bind`).
@@ -306,16 +310,20 @@ class Engine:
         """The settings in force: defaults, site, plan, overrides; None before a plan was loaded."""
         return self._treatment.quantification
 
-    def snapshot(self, *, computing: str = "") -> Snapshot:
-        """An immutable picture of what is known after the last event taken."""
+    def snapshot(self, *, computing: str = "", shown: Sequence[FractionResult] = ()) -> Snapshot:
+        """An immutable picture of what is known after the last event taken.
+
+        `shown` are results that an earlier console recorded; they stand in while none has been computed.
+        """
+        results = self._outcome.results or tuple(shown)
         states = self._states()
         bindings = self._bindings(states)
         treatment = self._treatment
         all_injections = injections(treatment)
-        done = {result.key for result in self._outcome.results}
+        done = {result.key for result in results}
         happened = [i for i in all_injections if i.time is not None]
         awaited = next((i.key for i in all_injections if i.key not in done), None)
-        imaged = [i for i, result in enumerate(self._outcome.results) if result.maps is not None]
+        imaged = [i for i, result in enumerate(results) if result.error is None]
         after = happened[imaged[-1] + 1 :] if imaged else happened
         settings = (
             Settings(quantification=treatment.quantification, alarms=treatment.alarms)
@@ -339,14 +347,18 @@ class Engine:
             reference=self._outcome.reference,
             anatomy=self._outcome.anatomy,
             volumes=self._outcome.volumes.all,
+            volume_sources=self._outcome.volumes.sources,
             structure_faults=self._outcome.volumes.faults,
             structure_remarks=self._outcome.volumes.remarks,
-            results=self._outcome.results,
+            results=results,
+            results_settings_sha256=self._outcome.settings_sha256,
+            imaged=self._outcome.imaged,
+            revisions=treatment.revisions,
             methods=self._outcome.methods,
             damage=self._damage,
             awaited=awaited,
             not_imaged_mbq=sum(i.activity_mbq or 0.0 for i in after),
-            alarms=self._raised(),
+            alarms=self._raised(all_active=bool(shown) and not self._outcome.results),
             events=tuple(self._recent),
             clock_offset_s=treatment.clock_offset_s,
             clock_ahead_at_least_s=clock.ahead_s if clock is not None else None,
@@ -355,14 +367,19 @@ class Engine:
             complete=bool(all_injections) and awaited is None,
         )
 
-    def _raised(self) -> tuple[RaisedAlarm, ...]:
-        """Alarms as latched: those of this run, and those that an earlier console showed and recorded."""
+    def _raised(self, *, all_active: bool = False) -> tuple[RaisedAlarm, ...]:
+        """Alarms as latched: those of this run, and those that an earlier console showed and recorded.
+
+        Before anything has been computed it is not known whether the cause of a recorded one has gone: `all_active`.
+        """
         active = {alarm.id for alarm in self._alarms}
         every = {**{key: _alarm_of(said) for key, said in self._treatment.raised.items()}, **self._latched}
         raised = []
         for key, alarm in every.items():
             who, when = self._treatment.acknowledged.get(key, (None, None))
-            raised.append(RaisedAlarm(alarm=alarm, active=key in active, acknowledged_by=who, acknowledged_at=when))
+            raised.append(
+                RaisedAlarm(alarm=alarm, active=all_active or key in active, acknowledged_by=who, acknowledged_at=when)
+            )
         return tuple(raised)
 
 

@@ -17,14 +17,15 @@ from console.basis import Basis, Identity, ReferenceFit, fit_reference, with_ref
 from console.course import due, outlook, unimaged
 from console.methods import treatment_methods
 from console.series_maps import SeriesMaps, series_maps
-from console.snapshot import Anatomy, Binding
+from console.snapshot import Anatomy, Binding, ImagedSeries
 from console.structures import TreatmentVolumes, brought_over, in_the_frame_drawn_on, treatment_volumes
 from console.treatment import Treatment, after_contrast, injections, isotope_of
 from dicom_listener.images import SeriesState, SeriesStatus, StructureSet
 from quantify.anatomy import register_anatomy
 from quantify.echoes import common_echoes, with_echoes
 from quantify.findings import FractionResult, Injection, Registration, RegistrationStatus
-from quantify.model import EchoSeries, Grid, ParametricMap
+from quantify.holmium import FittedSeries
+from quantify.model import Array, EchoSeries, Grid, ParametricMap
 from quantify.pipeline import (
     Evaluated,
     ImagedFraction,
@@ -35,6 +36,8 @@ from quantify.pipeline import (
 from quantify.repeatability import Repeatability, measured_repeat
 from quantify.resampling import sampler
 
+_NOT_MOVED = Registration(status=RegistrationStatus.NOT_NEEDED)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -44,6 +47,10 @@ class Outcome:
     anatomy: Anatomy | None = None
     volumes: TreatmentVolumes = field(default_factory=TreatmentVolumes)
     results: tuple[FractionResult, ...] = ()
+    settings_sha256: str = ""
+    """Of the settings that made the results."""
+    imaged: tuple[ImagedSeries, ...] = ()
+    """The series behind the maps: the reference, then the fractions'."""
     methods: str = ""
     fault: str = ""
     """Why nothing can be computed with these settings and this reference, as a sentence."""
@@ -89,6 +96,7 @@ class Quantifier:
         self._repeat: tuple[Identity, Repeatability | None] = ((), None)
         self._anatomy: tuple[Identity, Anatomy] | None = None
         self._maps: dict[Identity, SeriesMaps] = {}
+        self._shown_series: dict[tuple[str, int] | None, ImagedSeries] = {}
         self._evaluated: tuple[Identity, tuple[Evaluated, ...]] = ((), ())
 
     def outcome(
@@ -125,10 +133,11 @@ class Quantifier:
     def _evaluate(self, basis: Basis, treatment: Treatment, bound: Bound, *, ended: bool) -> Outcome:
         """Maps, results and methods of all injections that have happened."""
         anatomy = self._anatomy_on(basis, bound)
-        fractions = [
+        of_injections = [
             self._imaged(injection, basis, bound, treatment)
             for injection in due(treatment, bound.bindings, bound.by_key, ended=ended)
         ]
+        fractions = [fraction for fraction, _ in of_injections]
         known_of, known = self._evaluated
         evaluated = evaluate_treatment(
             fractions,
@@ -145,6 +154,11 @@ class Quantifier:
             anatomy=anatomy,
             volumes=basis.volumes,
             results=tuple(e.result for e in evaluated),
+            settings_sha256=settings_sha256(basis.settings),
+            imaged=(
+                self._to_show(None, "reference", basis.reference.fitted, basis.reference.fitted.fit.s0, _NOT_MOVED),
+                *(series for _, series in of_injections if series is not None),
+            ),
             methods=treatment_methods(basis, ran, [i for i in injections(treatment) if i.time is not None]),
         )
 
@@ -259,12 +273,14 @@ class Quantifier:
 
     # -- fractions ----------------------------------------------------------------------------------------------------
 
-    def _imaged(self, injection: Injection, basis: Basis, bound: Bound, treatment: Treatment) -> ImagedFraction:
-        """The maps of one injection's series, or the error that stands in for them."""
+    def _imaged(
+        self, injection: Injection, basis: Basis, bound: Bound, treatment: Treatment
+    ) -> tuple[ImagedFraction, ImagedSeries | None]:
+        """The maps of one injection's series, or the error that stands in for them; and the series, to look at."""
         own = [b for b in bound.bindings if (b.position, b.fraction) == injection.key]
         complete = [b for b in own if b.role == "fraction" and _is_complete(bound.by_key[b.series_key])]
         if not complete:
-            return unimaged(injection, own, bound.by_key)
+            return unimaged(injection, own, bound.by_key), None
         binding = complete[-1]
         state = bound.by_key[binding.series_key]
         maps = self._series_maps(state, basis, bound, treatment)
@@ -280,7 +296,7 @@ class Quantifier:
         if fault:
             provisional.append(fault)
         moved = state.frame_of_reference_uid != basis.series.grid.frame_of_reference_uid
-        return ImagedFraction(
+        fraction = ImagedFraction(
             injection=injection,
             r2star=maps.r2star,
             holmium=maps.holmium,
@@ -299,6 +315,31 @@ class Quantifier:
             contrast=after_contrast(treatment, state),
             notes=_notes(maps, basis, repositioned=moved and baseline is None),
         )
+        to_show = None
+        if maps.fitted is not None and maps.registered is not None:
+            to_show = self._to_show(injection.key, injection.label, maps.fitted, maps.registered, maps.registration)
+        return fraction, to_show
+
+    def _to_show(
+        self,
+        key: tuple[str, int] | None,
+        label: str,
+        fitted: FittedSeries,
+        registered: Array,
+        registration: Registration,
+    ) -> ImagedSeries:
+        """A series to look at; the same object as long as its arrays are, since the screen tells by identity."""
+        known = self._shown_series.get(key)
+        if known is None or known.fitted is not fitted or known.registered is not registered:
+            known = ImagedSeries(
+                key=key,
+                label=label,
+                fitted=fitted,
+                reference_to_series_lps_mm=registration.reference_to_series_lps_mm,
+                registered=registered,
+            )
+            self._shown_series[key] = known
+        return known
 
     def _new_baseline(
         self, injection: Injection, image: SeriesState, basis: Basis, bound: Bound, treatment: Treatment

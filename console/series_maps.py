@@ -33,6 +33,9 @@ class SeriesMaps:
     shares: Shares = field(default_factory=dict)
     imaged_grid: Grid | None = None
     s0_weight: Array | None = None
+    fitted: FittedSeries | None = None
+    registered: Array | None = None
+    """The signal at TE = 0 on the reference grid, also where the registration failed."""
     n_echoes: int | None = None
     first_echo_s: float | None = None
     has_phase: bool = False
@@ -78,7 +81,11 @@ def series_maps(
         fat = _fat_of(series, reference.fat_fraction, basis.series.grid, placed.registration)
         fitted = fit_series(series, settings, modulation=times(dephasing(series, settings), fat))
     if placed.registration.status == RegistrationStatus.FAILED:
-        return SeriesMaps(registration=placed.registration)
+        return SeriesMaps(
+            registration=placed.registration,
+            fitted=fitted,
+            registered=_carried_over(fitted, placed.registration, basis.series.grid),
+        )
     if settings.s0 == "blended" and not contrast:
         fitted = refit_with_s0(fitted, reference=reference.fitted, registration=placed.registration, settings=settings)
     return _on_reference(fitted, placed, basis, reference)
@@ -116,6 +123,16 @@ def _fat_of(series: EchoSeries, fat_fraction: Array, grid: Grid, registration: R
     return fat_modulation(np.nan_to_num(share), series.echo_times_s, series.field_strength_t)
 
 
+def _carried_over(fitted: FittedSeries, registration: Registration, grid: Grid) -> Array:
+    """S0 on the reference grid by a transform that was refused: to look at, not to compute with."""
+    sample = sampler(
+        source=fitted.series.grid,
+        target=grid,
+        target_to_source_lps_mm=np.array(registration.reference_to_series_lps_mm),
+    )
+    return sample.sample(np.nan_to_num(fitted.fit.s0))
+
+
 def _on_reference(fitted: FittedSeries, placed: _Placed, basis: Basis, reference: ReferenceFit) -> SeriesMaps:
     """Maps of a registered series on the reference grid."""
     aligned = align(
@@ -138,6 +155,8 @@ def _on_reference(fitted: FittedSeries, placed: _Placed, basis: Basis, reference
         shares=aligned.shares,
         imaged_grid=None if placed.registration.displacement_mm is not None else placed.grid,
         s0_weight=aligned.s0_weight,
+        fitted=fitted,
+        registered=aligned.s0,
         n_echoes=len(fitted.series.echo_times_s),
         first_echo_s=fitted.series.echo_times_s[0],
         has_phase=fitted.series.phase_rad is not None,

@@ -80,6 +80,20 @@ class Session:
         self._machine_looked_at: datetime | None = None
         self._shown: dict[tuple[str, int], Mapping[str, Any]] = {}
         self._raised: set[str] = set()
+        self._computing = ""
+        self._before: Snapshot | None = None
+        """What an earlier console showed, until this one has read and computed as far."""
+        self._before_seq = 0
+        self._raised_before: dict[str, RaisedAlarm] = {}
+        engine.announce_to(self._announce)
+
+    def resume(self, before: Snapshot | None) -> None:
+        """Show what an earlier console showed (`console.resumption`) until as much is known again."""
+        self._before, self._before_seq = before, self._record.head().seq
+        if before is not None:
+            self._raised_before = {raised.alarm.id: raised for raised in before.alarms}
+            self._raised = set(self._raised_before)
+            self._on_snapshot(before)
 
     def run(self, stop: Callable[[], bool], *, poll_s: float = 0.02) -> None:
         """Follow until `stop()`: take events, compute, tell."""
@@ -95,20 +109,42 @@ class Session:
         for event in batch:
             feed(self._engine, self._record, event)
             self._remember(event)
-        if all(event.actor == CONSOLE for event in batch):
+        reading = self._before is not None and batch[-1].seq < self._before_seq
+        if reading or (self._before is None and all(event.actor == CONSOLE for event in batch)):
             self._publish()
             return
         for update in self._engine.advance():
             if self._operator:
                 self._record_update(update)
             self._on_update(update)
+        self._before = None
         self._publish()
 
+    def _announce(self, words: str) -> None:
+        """Show at once what is being computed, and from what: what is shown then is marked as older."""
+        self._computing = words
+        if words:
+            self._publish()
+
     def _publish(self) -> None:
-        snapshot = self._engine.snapshot()
+        snapshot = self._engine.snapshot(computing=self._computing) if self._before is None else self._restored()
         known = {raised.alarm.id: raised for raised in snapshot.alarms}
         merged = {**known, **{key: _with_acknowledgement(own, known) for key, own in self._machine_alarms.items()}}
         self._on_snapshot(replace(snapshot, alarms=tuple(merged.values())))
+
+    def _restored(self) -> Snapshot:
+        """What an earlier console showed: as it was while the file is read, then on top of what has been read."""
+        before = self._before or Snapshot()
+        read = self._engine.snapshot(computing=self._computing, shown=before.results)
+        if read.head_seq < self._before_seq:
+            done = 100 * read.head_seq // self._before_seq
+            return replace(before, restored=f"{before.restored}; reading the file: {done} %")
+        told = f"computing again: {self._computing}" if self._computing else "computing again"
+        return replace(
+            read,
+            results_settings_sha256=before.results_settings_sha256,
+            restored=f"{before.restored}; {told}",
+        )
 
     def _look_at_machine(self) -> bool:
         """Refresh what only the machine knows, once a second; returns whether it changed."""
@@ -122,8 +158,13 @@ class Session:
             return False
         for key, alarm in found.items():
             if key not in before:
-                self._machine_alarms[key] = RaisedAlarm(alarm=alarm)
-                self._record_alarm(alarm)
+                # One that was there when an earlier console ended is the same one; any other time it is a new one.
+                same = self._raised_before.pop(key, None)
+                self._machine_alarms[key] = same or RaisedAlarm(alarm=alarm)
+                if same is None:
+                    self._raised.discard(key)
+                    self._record_alarm(alarm)
+        self._raised_before.clear()
         for key in before - found.keys():
             self._machine_alarms[key] = replace(self._machine_alarms[key], active=False)
         return True
@@ -157,9 +198,9 @@ class Session:
 
 
 def _with_acknowledgement(own: RaisedAlarm, known: Mapping[str, RaisedAlarm]) -> RaisedAlarm:
-    """A machine alarm with what the file says of its acknowledgement."""
+    """A machine alarm with what the file says of its acknowledgement; one of an earlier occurrence does not count."""
     recorded = known.get(own.alarm.id)
-    if recorded is None:
+    if recorded is None or recorded.acknowledged_at is None or recorded.acknowledged_at < own.alarm.raised_at:
         return own
     return replace(own, acknowledged_by=recorded.acknowledged_by, acknowledged_at=recorded.acknowledged_at)
 

@@ -7,11 +7,12 @@ of every name the latest object that has it counts. One that cannot be used does
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from config.plan import TreatmentPlan
+from console.snapshot import VolumeSource
 from dicom_listener.images import RegionMask, SeriesState, Structure, StructureSet
 from quantify.anatomy import move_contours
 from quantify.model import Array, FloatArray, Grid, Role, Volume
@@ -36,6 +37,8 @@ class TreatmentVolumes:
     faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     liver: Volume | None = field(default=None, repr=False)
+    sources: Mapping[str, VolumeSource] = field(default_factory=dict)
+    """By the plan's name of a structure."""
 
 
 def brought_over(structures: StructureSet, matrix_lps_mm: FloatArray, frame_of_reference_uid: str) -> StructureSet:
@@ -103,6 +106,7 @@ def treatment_volumes(structure_sets: Sequence[StructureSet], plan: TreatmentPla
         faults=(*search.foreign_faults(), *dict.fromkeys(search.faults)),
         remarks=search.remarks(),
         liver=liver,
+        sources=search.sources(),
     )
 
 
@@ -195,6 +199,17 @@ class _Search:
             "than the reference series; draw it on a series of this examination."
             for number, names in sorted(self._foreign.items())
         ]
+
+    def sources(self) -> dict[str, VolumeSource]:
+        """By name: the object that it is taken from, and which of the objects that name it that is."""
+        return {
+            name: VolumeSource(
+                title=self._titles[number],
+                sha256=self._sets[number].object_sha256,
+                version=1 + len(self._superseded.get(name, ())),
+            )
+            for name, number in self._used.items()
+        }
 
     def remarks(self) -> tuple[str, ...]:
         """Which volume is from which object, if they are from several; and what those objects remark."""

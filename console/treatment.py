@@ -10,6 +10,7 @@ from typing import Any
 
 from config.plan import InjectionPlan, TreatmentPlan, plan_from_mapping
 from config.settings import AlarmSettings, QuantificationSettings, settings_from_mapping
+from console.snapshot import PlanRevision
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import SeriesState
 from quantify.findings import Injection
@@ -20,6 +21,8 @@ Key = tuple[str, int]
 Transform = tuple[tuple[float, ...], ...]
 """4×4, rigid, LPS mm."""
 
+_LONGEST_VALUE = 60
+"""Characters of a value in a sentence on what was changed; lists of injections are longer than a line."""
 _SETTINGS_TABLES = ("alarms.", "display.", "site.")
 """Tables that only the site's settings have; every other key of ``--set`` is the plan's."""
 
@@ -51,6 +54,10 @@ class Treatment:
     raised: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     quarantined: tuple[Event, ...] = ()
     storage_failed: tuple[Event, ...] = ()
+    revisions: tuple[PlanRevision, ...] = ()
+    """How plan or settings were changed, oldest first."""
+    loaded: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Plan and settings as the latest event has them."""
     reference_key: str | None = None
     """Locked: nothing replaces the reference once a fraction has been held against it, but an operator's word, or a
     clock offset or time of injection by which it was acquired after the first injection."""
@@ -70,8 +77,13 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             of_settings = {k: v for k, v in laid_over.items() if k.startswith(_SETTINGS_TABLES)}
             plan = plan_from_mapping(payload["plan"], site_time_zone=payload["time_zone"], overrides=of_plan)
             base = settings_from_mapping(payload["settings"], overrides=of_settings)
+            loaded = {"plan": payload["plan"], "settings": payload["settings"]}
+            changed = differences(treatment.loaded, loaded) if treatment.loaded else ()
+            revision = (PlanRevision(at=event.utc, by=event.actor, differences=changed),) if changed else ()
             return replace(
                 treatment,
+                loaded=loaded,
+                revisions=(*treatment.revisions, *revision),
                 plan=plan,
                 quantification=plan.quantification_settings(base.quantification),
                 alarms=base.alarms,
@@ -111,6 +123,22 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return replace(treatment, storage_failed=(*treatment.storage_failed, event))
         case _:
             return treatment
+
+
+def differences(before: object, after: object, where: str = "") -> tuple[str, ...]:
+    """Every key whose value differs, as ``key: old → new``, of two JSON values."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        keys = [*before, *(key for key in after if key not in before)]
+        parts = (differences(before.get(key), after.get(key), f"{where}.{key}".lstrip(".")) for key in keys)
+        return tuple(told for part in parts for told in part)
+    if before == after and isinstance(before, bool) == isinstance(after, bool):
+        return ()
+    return (f"{where}: {_told(before)} → {_told(after)}",)
+
+
+def _told(value: object) -> str:
+    text = "not stated" if value is None else str(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
 def _usable(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class Channel:
         padded = [length + -length % _ALIGNMENT for length in lengths]
         if sum(padded) > limit_bytes:
             raise NonsenseError("The message is larger than it may be.")
-        whole = memoryview(self._receive(sum(padded), until)).toreadonly()
+        whole = self._receive(sum(padded), until).toreadonly()
         parts, start = [], 0
         for length, step in zip(lengths, padded, strict=True):
             parts.append(whole[start : start + length])
@@ -113,13 +113,14 @@ class Channel:
         except OSError as error:
             raise EndedError from error
 
-    def _receive(self, count: int, until: float | None) -> bytearray:
-        buffer = bytearray(count)
-        view, have = memoryview(buffer), 0
+    def _receive(self, count: int, until: float | None) -> memoryview:
+        # Not a bytearray: filling it with zeros would hold Python's lock for tens of milliseconds.
+        view, have = np.empty(count, dtype=np.uint8).data, 0
+        whole = 0 if until is not None else socket.MSG_WAITALL
         while have < count:
             self._arm(until)
             try:
-                got = self._end.recv_into(view[have:])
+                got = self._end.recv_into(view[have:], 0, whole)
             except TimeoutError:
                 raise
             except OSError as error:
@@ -127,7 +128,7 @@ class Channel:
             if got == 0:
                 raise EndedError
             have += got
-        return buffer
+        return view
 
     def _arm(self, until: float | None) -> None:
         if until is not None:

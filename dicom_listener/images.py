@@ -141,6 +141,8 @@ class StructureSet:
     structures: tuple[Structure, ...]
     unusable: tuple[tuple[str, str], ...] = ()
     remark: str = ""
+    object_sha256: str = ""
+    """Of the stored object, hex; empty until it is stored."""
 
 
 @dataclass(frozen=True, kw_only=True)

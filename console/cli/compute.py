@@ -148,12 +148,8 @@ def quantified(file: Path, overrides: dict[str, object]) -> Snapshot:
     """The treatment of a file, computed to its end, with progress on a terminal."""
     with open_record(file) as record, progress_bar() as progress, DecodingProcess() as decoding:
         task = progress.add_task("reading", total=record.head().seq)
-        engine = Engine(
-            overrides=overrides,
-            announce=lambda words: progress.update(task, description=words or "computing"),
-            reader=decoding,
-            damage=record.damage,
-        )
+        engine = Engine(overrides=overrides, reader=decoding, damage=record.damage)
+        engine.announce_to(lambda words: progress.update(task, description=words or "computing"))
         for event in replayed(record, engine):
             progress.update(task, completed=event.seq)
         engine.end()

@@ -22,6 +22,7 @@ from dicom_listener.locks import FileLock, LockHeldError
 def replay(
     file: Annotated[Path, typer.Argument(help="The treatment file.")],
     speed: Annotated[float, typer.Option(help="Times faster than it happened.", min=0.1)] = 60.0,
+    site: Site = None,
     verify: Annotated[bool, typer.Option("--verify", help="Recompute without a window and compare.")] = False,
 ) -> int:
     """The dashboard in replay; with --verify, recompute and compare with what was shown."""
@@ -29,8 +30,8 @@ def replay(
         _need_display()
         from console.dashboard.run import run_replay
 
-        with open_record(file) as record:
-            return run_replay(record, speed=speed)
+        open_record(file).close()  # says why it cannot be read, if so
+        return run_replay(file, speed=speed, display=load_settings(site).display)
     with open_record(file) as record, progress_bar() as progress, DecodingProcess() as decoding:
         head = record.verify()
         task = progress.add_task("recomputing", total=head.seq)
@@ -71,7 +72,7 @@ def console(
             listener_process(file, plan=plan, site=site, port=port),
             open_record(file, read_only=False) as record,
         ):
-            return run_live(record, minimum_free_mb=settings.site.minimum_free_disk_mb)
+            return run_live(record, minimum_free_mb=settings.site.minimum_free_disk_mb, display=settings.display)
     except (LockHeldError, ProcessError) as error:
         raise CommandError(str(error)) from error
 

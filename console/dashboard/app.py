@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -53,24 +54,36 @@ def _relay(_kind: QtMsgType, _where: QMessageLogContext, text: str) -> None:
 
 
 class SnapshotBridge(QObject):
-    """Carries immutable snapshots from the engine's thread to the GUI thread.
+    """Carries the latest snapshot from whichever thread has it to the GUI thread.
 
-    `publish` may be called on any thread; the receiver is called on the thread that the bridge lives on.
+    `publish` may be called on any thread; the receiver is called on the thread that the bridge lives on. Of snapshots
+    that follow each other faster than the window draws, the latest is delivered and the others are not: each holds all
+    that was known.
     """
 
-    _published = Signal(object)
+    _published = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._waiting: Snapshot | None = None
 
     def publish(self, snapshot: Snapshot) -> None:
         """Hand a snapshot over; returns at once."""
-        self._published.emit(snapshot)
+        with self._lock:
+            first, self._waiting = self._waiting is None, snapshot
+        if first:
+            self._published.emit()
 
     def deliver_to(self, receiver: Callable[[Snapshot], None]) -> None:
-        """Call `receiver` with every snapshot, in order, from this thread's event loop."""
+        """Call `receiver` from this thread's event loop, never with an older snapshot than before."""
         self._receiver = receiver
         self._published.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
-    def _deliver(self, snapshot: object) -> None:
-        if isinstance(snapshot, Snapshot):
+    def _deliver(self) -> None:
+        with self._lock:
+            snapshot, self._waiting = self._waiting, None
+        if snapshot is not None:
             self._receiver(snapshot)
 
 
@@ -110,7 +123,7 @@ class Dashboard(QObject):
         self._before: list[ViewState] = []
         self._after: list[ViewState] = []
         self._news: Announcement | None = None
-        self.window = DashboardWindow(self.act)
+        self.window = DashboardWindow(self.act, screen_height_mm=self._display.screen_height_mm)
         self.window.closed.connect(self.stop)
         self._timer = QTimer(self)
         self._timer.setInterval(_CLOCK_MS)
@@ -132,7 +145,7 @@ class Dashboard(QObject):
 
     def receive(self, snapshot: Snapshot) -> None:
         """Show what is known now."""
-        self._news = announced(self.snapshot, snapshot, self._clock()) or self._news
+        self._news = announced(self.snapshot, snapshot, self._clock(), self._news) or self._news
         self.snapshot = snapshot
         self.redraw()
 

@@ -1,4 +1,4 @@
-"""Runs the dashboard on a treatment file: an engine thread that follows or replays it, and the window that shows it."""
+"""Runs the dashboard on a treatment file: the engine's process follows or replays it, the window shows it."""
 
 from __future__ import annotations
 
@@ -6,81 +6,28 @@ import contextlib
 import getpass
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
+from config.settings import DisplaySettings
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
-from console.dashboard.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot
-from console.engine import Engine, Update
-from console.machine import machine_alarms, machine_status
-from console.session import Session
+from console.dashboard.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot, TogglePause
+from console.engine_process import EngineProcess, Following, Replaying
+from console.machine import machine_status
 from console.snapshot import Mode, Snapshot
-from dicom_listener.decoding import DecodingProcess
-from dicom_listener.events import Event, Kind
+from dicom_listener.events import Kind
 from dicom_listener.record import Record
 
-_LONGEST_PAUSE_S = 2.0
-_JOIN_TIMEOUT_S = 30.0
 _SIGNAL_MS = 200
 
 
 def system_clock() -> datetime:
     """Now, aware. The dashboard's shell is one of the few places that may ask."""
     return datetime.now(UTC)
-
-
-class EngineThread(threading.Thread):
-    """Runs a session's work off the GUI thread and hands its snapshots to the bridge.
-
-    A failure ends the thread, not the window: the window goes on showing what was known, with the sentence.
-    """
-
-    def __init__(
-        self,
-        work: Callable[[EngineThread], None],
-        bridge: SnapshotBridge,
-    ) -> None:
-        super().__init__(name="holmia-engine", daemon=True)
-        self._work, self._bridge = work, bridge
-        self._stopping = threading.Event()
-        self._latest = Snapshot()
-        self.failure = ""
-
-    def stopping(self) -> bool:
-        """Whether the thread was asked to end."""
-        return self._stopping.is_set()
-
-    def pause(self, seconds: float) -> None:
-        """Wait, but no longer than until the thread is asked to end."""
-        self._stopping.wait(seconds)
-
-    def stop(self) -> None:
-        """Ask the thread to end and wait for it."""
-        self._stopping.set()
-        self.join(_JOIN_TIMEOUT_S)
-
-    def publish(self, snapshot: Snapshot) -> None:
-        """Hand a snapshot to the window."""
-        self._latest = snapshot
-        self._bridge.publish(snapshot)
-
-    def announce(self, words: str) -> None:
-        """Tell the window what is being computed."""
-        self.publish(replace(self._latest, computing=words))
-
-    def run(self) -> None:
-        """Do the work."""
-        try:
-            self._work(self)
-        except Exception as error:  # noqa: BLE001 - the window must outlive the engine and say what happened
-            self.failure = f"The engine stopped: {error} The treatment file is safe; restart the console."
-            self.publish(replace(self._latest, computing=""))
 
 
 class LiveDashboard:
@@ -94,8 +41,10 @@ class LiveDashboard:
         What the header says.
     minimum_free_mb
         Below this free space (MB) the disk alarm is raised: the listener refuses images then.
-    on_update, on_snapshot
-        Called in the engine's thread and in the GUI thread respectively.
+    on_snapshot
+        Called in the GUI thread with what the window has just been given.
+    display
+        Dose levels and colours of this site.
     clock
         The time that the window shows and by which a map grows old; events always carry the system's.
     """
@@ -106,17 +55,18 @@ class LiveDashboard:
         *,
         mode: Mode,
         minimum_free_mb: float,
-        on_update: Callable[[Update], None] | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
+        display: DisplaySettings | None = None,
         clock: Callable[[], datetime] = system_clock,
     ) -> None:
         self._record = record
-        self._minimum_free_mb = minimum_free_mb
         self._bridge = SnapshotBridge()
         self._on_snapshot = on_snapshot or (lambda _: None)
-        self.engine = EngineThread(self._follow, self._bridge)
-        self._on_update = on_update
-        self.dashboard = Dashboard(mode=mode, clock=clock, on_operator_action=self._act, machine_status=self._status)
+        task = Following(path=record.path, minimum_free_mb=minimum_free_mb)
+        self.engine = EngineProcess(task, on_snapshot=self._bridge.publish)
+        self.dashboard = Dashboard(
+            mode=mode, clock=clock, on_operator_action=self._act, display=display, machine_status=self._status
+        )
         self._bridge.deliver_to(self._receive)
 
     def start(self, *, show: bool = True) -> None:
@@ -129,21 +79,6 @@ class LiveDashboard:
         """Stop following and the window's clock."""
         self.engine.stop()
         self.dashboard.stop()
-
-    def _follow(self, thread: EngineThread) -> None:
-        with DecodingProcess() as decoding:
-            session = Session(
-                record=self._record,
-                engine=Engine(announce=thread.announce, reader=decoding),
-                clock=system_clock,
-                on_update=self._on_update,
-                on_snapshot=thread.publish,
-                operator=True,
-                machine=lambda: machine_alarms(
-                    self._record.path, system_clock(), minimum_free_mb=self._minimum_free_mb
-                ),
-            )
-            session.run(thread.stopping)
 
     def _receive(self, snapshot: Snapshot) -> None:
         self.dashboard.receive(snapshot)
@@ -172,10 +107,10 @@ def snapshot_path(record: Path, moment: datetime) -> Path:
     return record.with_name(f"{record.stem}-{moment:%Y%m%dT%H%M%S%f}Z.png")
 
 
-def run_live(record: Record, *, minimum_free_mb: float) -> int:
+def run_live(record: Record, *, minimum_free_mb: float, display: DisplaySettings | None = None) -> int:
     """Show the live dashboard until its window is closed; returns the exit status."""
     application = create_application(sys.argv)
-    live = LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=minimum_free_mb)
+    live = LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=minimum_free_mb, display=display)
     live.dashboard.window.closed.connect(application.quit)
     live.start()
     with quit_on_signals(application):
@@ -205,52 +140,58 @@ def quit_on_signals(application: QApplication) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_replay(record: Record, *, speed: float) -> int:
-    """Replay a file as it happened, `speed` times faster and without its long waits; records nothing."""
+class ReplayDashboard:
+    """A dashboard that replays a file as it happened and records nothing; Space halts it and lets it go on."""
+
+    def __init__(self, path: Path, *, speed: float, display: DisplaySettings | None = None) -> None:
+        self._moment = system_clock()
+        self._paused = False
+        self._told = f"replaying {path.name}, ×{speed:g}"
+        self._bridge = SnapshotBridge()
+        task = Replaying(path=path, speed=speed)
+        self.engine = EngineProcess(task, on_snapshot=self._bridge.publish, on_moment=self._reached)
+        self.dashboard = Dashboard(
+            mode=Mode.REPLAY,
+            clock=lambda: self._moment,
+            on_operator_action=self._act,
+            display=display,
+            machine_status=self._status,
+        )
+        self._bridge.deliver_to(self.dashboard.receive)
+
+    def start(self, *, show: bool = True) -> None:
+        """Start replaying; show the window unless it is only looked at by a program."""
+        if show:
+            self.dashboard.start()
+        self.engine.start()
+
+    def stop(self) -> None:
+        """Stop replaying and the window's clock."""
+        self.engine.stop()
+        self.dashboard.stop()
+
+    def _reached(self, moment: datetime) -> None:
+        self._moment = moment
+
+    def _status(self) -> Sequence[str]:
+        halted = ("HALTED: Space goes on",) if self._paused else ()
+        failure = (self.engine.failure,) if self.engine.failure else ()
+        return (*failure, self._told, *halted)
+
+    def _act(self, action: OfTheTreatment) -> None:
+        if isinstance(action, TogglePause):
+            self._paused = not self._paused
+            self.engine.pause(self._paused)
+            self.dashboard.redraw()
+
+
+def run_replay(path: Path, *, speed: float, display: DisplaySettings | None = None) -> int:
+    """Replay a file as it happened, `speed` times faster and without its long waits, until the window is closed."""
     application = create_application(sys.argv)
-    bridge = SnapshotBridge()
-    moment = [system_clock()]
-    engine = EngineThread(lambda thread: _replayed(record, speed, thread, moment), bridge)
-    dashboard = Dashboard(
-        mode=Mode.REPLAY,
-        clock=lambda: moment[0],
-        on_operator_action=lambda _: None,
-        machine_status=lambda: (f"replaying {record.path.name}, ×{speed:g}",),
-    )
-    bridge.deliver_to(dashboard.receive)
-    dashboard.window.closed.connect(application.quit)
-    dashboard.start()
-    # The first paint comes before the first computation.
-    QTimer.singleShot(0, engine.start)
+    replay = ReplayDashboard(path, speed=speed, display=display)
+    replay.dashboard.window.closed.connect(application.quit)
+    replay.start()
     with quit_on_signals(application):
         status = application.exec()
-    engine.stop()
-    dashboard.stop()
+    replay.stop()
     return status
-
-
-def _replayed(record: Record, speed: float, thread: EngineThread, moment: list[datetime]) -> None:
-    with DecodingProcess() as decoding:
-        engine = Engine(announce=thread.announce, reader=decoding, damage=record.damage)
-        session = Session(record=record, engine=engine, clock=lambda: moment[0], on_snapshot=thread.publish)
-        _replay(session, record, speed, thread, moment)
-
-
-def _replay(session: Session, record: Record, speed: float, thread: EngineThread, moment: list[datetime]) -> None:
-    """Feed the file's events with their own pauses; what comes within a moment is taken together."""
-    after, together = 0, list[Event]()
-    while (batch := record.events(after)) and not thread.stopping():
-        for event in batch:
-            pause = min((event.utc - together[-1].utc).total_seconds() / speed, _LONGEST_PAUSE_S) if together else 0.0
-            if pause > 0.05:
-                moment[0] = together[-1].utc
-                session.take(together)
-                together = []
-                thread.pause(pause)
-            together.append(event)
-            if thread.stopping():
-                return
-        after = batch[-1].seq
-    if together:
-        moment[0] = together[-1].utc
-        session.take(together)

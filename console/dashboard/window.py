@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
 
 from console.dashboard import theme
@@ -58,6 +58,7 @@ _KEYS: dict[Qt.Key, Action] = {
     Qt.Key.Key_Enter: DismissNews(),
 }
 _HISTORY_KEYS = {Qt.Key.Key_Z: StepView(by=-1), Qt.Key.Key_Y: StepView(by=1)}
+_CORONAL = 1
 _STEP_KEYS = {
     Qt.Key.Key_Up: (_AXIAL, 1),
     Qt.Key.Key_Down: (_AXIAL, -1),
@@ -66,6 +67,8 @@ _STEP_KEYS = {
     Qt.Key.Key_Right: (_SAGITTAL, 1),
     Qt.Key.Key_Left: (_SAGITTAL, -1),
 }
+_CORONAL_KEYS = {Qt.Key.Key_Up: (_CORONAL, 1), Qt.Key.Key_Down: (_CORONAL, -1)}
+"""With Shift."""
 
 
 class DashboardWindow(QMainWindow):
@@ -75,16 +78,20 @@ class DashboardWindow(QMainWindow):
     ----------
     on_action
         Called on the GUI thread with every `Action` of the reader.
+    screen_height_mm
+        Height of the screen, where it is known better than the screen itself tells; 0: as the screen tells.
     """
 
     closed = Signal()
 
-    def __init__(self, on_action: Callable[[Action], None]) -> None:
+    def __init__(self, on_action: Callable[[Action], None], *, screen_height_mm: float = 0.0) -> None:
         super().__init__()
         self.setWindowTitle("Holmia — research use only")
         self._on_action = on_action
+        self._screen_height_mm = screen_height_mm
         self.screen_drawn: Screen | None = None
         self._scale = 0.0
+        self._follows_screens = False
         self._make_panels()
         self._lay_out()
         self.overlay = HelpOverlay(self)
@@ -103,6 +110,7 @@ class DashboardWindow(QMainWindow):
         self.news.alarms_pressed.connect(self.acknowledge)
         self.resize(*_FULL_HD)
         self._set_scale()
+        self._measure()
 
     def draw(self, screen: Screen) -> None:
         """Show a screen whole."""
@@ -205,7 +213,8 @@ class DashboardWindow(QMainWindow):
         for panel in (*panels, *tables):
             panel.set_scale(scale)
         self.left.setFixedWidth(round(360 * scale))
-        self.glance_frame.setFixedWidth(round(464 * scale))
+        if not self.glance.alone:
+            self.glance_frame.setFixedWidth(round(464 * scale))
         self.bottom.setFixedHeight(round(290 * scale))
         if self.screen_drawn is not None:
             self.guide.draw(self.screen_drawn.guide)
@@ -225,6 +234,23 @@ class DashboardWindow(QMainWindow):
         if not self.overlay.isHidden():
             self.overlay.place()
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Know how large the screen is that the window has come to, and follow it to others."""
+        super().showEvent(event)
+        self._measure()
+        handle = self.windowHandle()
+        if handle is not None and not self._follows_screens:
+            self._follows_screens = True
+            handle.screenChanged.connect(self._measure)
+
+    def _measure(self) -> None:
+        """Tell the numbers how many of their pixels are a millimetre."""
+        screen = self.screen()
+        height_mm = self._screen_height_mm or screen.physicalSize().height()
+        # A screen that tells no size is taken as one of 96 dots per inch.
+        per_mm = screen.geometry().height() / height_mm if height_mm > 0 else 96.0 / 25.4
+        self.glance.set_pixels_per_mm(per_mm)
+
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
         """Say that the window has closed."""
         super().closeEvent(event)
@@ -240,6 +266,8 @@ class DashboardWindow(QMainWindow):
             super().keyPressEvent(event)
         elif key in _KEYS:
             self._on_action(_KEYS[key])
+        elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier and key in _CORONAL_KEYS:
+            self._step(*_CORONAL_KEYS[key])
         elif key in _STEP_KEYS:
             self._step(*_STEP_KEYS[key])
         elif Qt.Key.Key_0 <= key <= Qt.Key.Key_9:
@@ -278,7 +306,9 @@ class DashboardWindow(QMainWindow):
     def _ask_name(self, alarm_ids: tuple[str, ...]) -> None:
         if self.screen_drawn is not None:
             rows = [row for row in self.screen_drawn.alarms.rows if row.key in alarm_ids]
-            self.acknowledging.ask([" ".join(cell.text for cell in row.cells) for row in rows], alarm_ids)
+            self.acknowledging.ask(
+                [" ".join(cell.text for cell in row.cells) for row in rows], tuple(row.key for row in rows)
+            )
 
     def _step(self, plane: int, steps: int) -> None:
         screen = self.screen_drawn

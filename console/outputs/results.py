@@ -60,6 +60,7 @@ def fraction_document(result: FractionResult, zone: ZoneInfo) -> dict[str, Any]:
         "provisional_reasons": list(result.provisional_reasons),
         "injected_MBq": result.injected_mbq,
         "injected_u_MBq": result.injected_u_mbq,
+        "position_injected_MBq": result.position_injected_mbq,
         "cumulative_injected_MBq": result.cumulative_injected_mbq,
         "measured_MBq": result.measured_mbq,
         "measured_u_MBq": result.measured_u_mbq,

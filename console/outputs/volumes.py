@@ -90,6 +90,8 @@ def trend_row(point: TrendPoint) -> dict[str, Any]:
         "direction": point.direction,
         "prediction_interval_Gy": None if interval is None else list(interval),
         "significant": point.significant,
+        "slope_Gy_per_MBq": point.slope_gy_per_mbq,
+        "intercept_Gy": point.intercept_gy,
     }
 
 

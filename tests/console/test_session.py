@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,6 +18,9 @@ from console.demo.phantom_dicom import PhantomTreatment, small_options, write_ph
 from console.demo.phantom_headers import Flavour
 from console.engine import Engine, FractionComputed
 from console.machine import machine_alarms, machine_status
+from console.outputs.results import fraction_document
+from console.reader import InThisProcess
+from console.resumption import as_shown
 from console.session import CONSOLE, Session
 from console.snapshot import Snapshot
 from dicom_listener.events import Event, Kind
@@ -226,7 +231,7 @@ def test_machine_alarms_appear_stay_latched_and_go_inactive(record):
     assert session._look_at_machine()
     session._publish()
     assert state() == [True], "down again"
-    assert [e.payload["alarm"]["id"] for e in events_of(record, Kind.ALARM_RAISED)].count(DOWN.id) == 1
+    assert [e.payload["alarm"]["id"] for e in events_of(record, Kind.ALARM_RAISED)].count(DOWN.id) == 2
 
 
 def test_a_machine_alarm_can_be_acknowledged(record):
@@ -271,3 +276,61 @@ def test_a_session_that_follows_computes_each_fraction_as_it_comes(phantom, tmp_
         assert [u.result.label for u in updates if isinstance(u, FractionComputed)] == ["RHA F1", "RHA F2"]
         assert len(events_of(record, Kind.RESULT_SHOWN)) == 2
         record.verify()
+
+
+def test_a_restarted_console_shows_at_once_what_was_shown_and_then_the_same_again(record):
+    session, _, snapshots = session_on(record, operator=True)
+    follow(session, record)
+    shown = snapshots[-1]
+    assert shown.alarms, "the phantom's console raises one"
+    record.append(
+        Kind.ALARM_ACKNOWLEDGED, {"alarm": shown.alarms[0].alarm.id, "name": "J. Jansen"}, actor="x", utc=NINE
+    )
+    recorded = len(events_of(record, Kind.RESULT_SHOWN))
+    seen: list[Snapshot] = []
+    session = Session(record=record, engine=Engine(), clock=Clock(), on_snapshot=seen.append, operator=True)
+    session.resume(as_shown(record, InThisProcess()))
+    first = seen[0]
+    assert first.restored
+    assert first.patient_name == shown.patient_name
+    zone = ZoneInfo(ZONE)
+    numbers = [fraction_document(r, zone) for r in shown.results]
+    assert [fraction_document(r, zone) for r in first.results] == numbers
+    assert {a.alarm.id for a in first.alarms} == {a.alarm.id for a in shown.alarms}
+    assert next(a for a in first.alarms if a.alarm.id == shown.alarms[0].alarm.id).acknowledged_by == "J. Jansen"
+    assert first.not_imaged_mbq == shown.not_imaged_mbq
+    assert (first.awaited, first.complete) == (shown.awaited, shown.complete)
+
+    session.run(lambda: bool(seen) and not seen[-1].restored)
+    for snapshot in seen[:-1]:
+        assert snapshot.restored
+        assert [fraction_document(r, zone) for r in snapshot.results] == numbers, "never less than was shown"
+    last = seen[-1]
+    assert [fraction_document(r, zone) for r in last.results] == numbers
+    assert all(r.maps is not None for r in last.results)
+    assert len(events_of(record, Kind.RESULT_SHOWN)) == recorded
+
+
+def test_a_file_from_which_nothing_was_shown_restores_nothing(record):
+    assert as_shown(record, InThisProcess()) is None
+
+
+def test_an_earlier_acknowledgement_does_not_cover_a_new_occurrence(record):
+    clock, down = Clock(), [DOWN]
+    seen: list[Snapshot] = []
+    session = Session(
+        record=record, engine=Engine(), clock=clock, on_snapshot=seen.append, operator=True, machine=lambda: down
+    )
+    session._look_at_machine()
+    clock.moment += timedelta(seconds=5)
+    record.append(Kind.ALARM_ACKNOWLEDGED, {"alarm": DOWN.id, "name": "J. Jansen"}, actor="x", utc=clock.moment)
+    session.take(record.events(0, limit=10_000)[-1:])
+    assert next(a for a in seen[-1].alarms if a.alarm.id == DOWN.id).acknowledged_by == "J. Jansen"
+    down.clear()
+    clock.moment += timedelta(seconds=5)
+    session._look_at_machine()
+    down.append(replace(DOWN, raised_at=clock.moment + timedelta(seconds=5)))
+    clock.moment += timedelta(seconds=5)
+    session._look_at_machine()
+    session._publish()
+    assert next(a for a in seen[-1].alarms if a.alarm.id == DOWN.id).acknowledged_by is None

@@ -1,0 +1,182 @@
+"""The engine's process: ``python -m console.engine_worker``, told over stdin what to do (`console.engine_process`).
+
+It ends when it is told to, or at once when whoever started it is gone: a restarted console must not find an older
+one still recording what nobody sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from console.engine import Engine
+from console.engine_process import GO_ON, PAUSE, STOP, Following, Replaying
+from console.machine import machine_alarms
+from console.resumption import as_shown
+from console.session import Session
+from console.snapshot import Snapshot
+from console.transfer import Sender
+from dicom_listener.decoding import DecodingProcess
+from dicom_listener.decoding_frames import Channel, EndedError
+from dicom_listener.events import Event
+from dicom_listener.record import Record
+
+_COMMAND_BYTES = 1 << 20
+_BETWEEN_S = 0.05
+"""Snapshots follow each other no faster: while images arrive the screen need not tell each of them."""
+_LONGEST_PAUSE_S = 2.0
+_NICENESS = 5
+"""The window comes first when the processor is short."""
+_GRACE_S = 2.0
+_EXIT_FAILED = 1
+
+
+@dataclass
+class _Orders:
+    """What the window asks for, set by the thread that listens to it."""
+
+    stopping: threading.Event = field(default_factory=threading.Event)
+    paused: threading.Event = field(default_factory=threading.Event)
+
+
+class _Outbox:
+    """Sends snapshots, the latest one only where they follow each other too fast."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._waiting: Snapshot | None = None
+        self._sent_at = 0.0
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Send now, or at a later `flush`."""
+        before = self._waiting
+        self._waiting = snapshot
+        # What is computed next takes long: it is told before it begins.
+        if snapshot.computing or (before is not None and before.computing):
+            self.flush(at_once=True)
+        else:
+            self.flush()
+
+    def flush(self, *, at_once: bool = False) -> None:
+        """Send what waits, if it is time."""
+        if self._waiting is not None and (at_once or time.monotonic() - self._sent_at >= _BETWEEN_S):
+            snapshot, self._waiting = self._waiting, None
+            self._sender.send(snapshot)
+            self._sent_at = time.monotonic()
+
+
+def main() -> None:
+    """Do what the window asks until it says stop."""
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
+    try:
+        channel = Channel(socket.socket(fileno=os.dup(0)))
+        (request,) = channel.receive(limit_bytes=_COMMAND_BYTES)
+    except (OSError, EndedError):
+        raise SystemExit(
+            "The engine's process can run here. The console starts it, and asks it over a socket."
+        ) from None
+    task = pickle.loads(request)
+    orders = _Orders()
+    threading.Thread(target=_listen, args=(channel, orders), name="holmia-orders", daemon=True).start()
+    sender = Sender(channel)
+    try:
+        with DecodingProcess() as decoding:
+            (_follow if isinstance(task, Following) else _replay)(task, orders, sender, decoding)
+    except EndedError:
+        return
+    except Exception as error:  # noqa: BLE001 - the window must say what happened
+        with contextlib.suppress(EndedError):
+            sender.send(f"The engine stopped: {error} The treatment file is safe.")
+        sys.exit(_EXIT_FAILED)
+
+
+def _listen(channel: Channel, orders: _Orders) -> None:
+    """Take orders; without a window there is nothing to do."""
+    while True:
+        try:
+            (order,) = channel.receive(limit_bytes=_COMMAND_BYTES)
+        except EndedError:
+            os._exit(0)
+        asked = bytes(order)
+        if asked == PAUSE:
+            orders.paused.set()
+        elif asked == GO_ON:
+            orders.paused.clear()
+        elif asked == STOP:
+            orders.stopping.set()
+            time.sleep(_GRACE_S)
+            os._exit(0)  # in the middle of a computation: what is recorded is recorded whole
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _follow(task: Following, orders: _Orders, sender: Sender, decoding: DecodingProcess) -> None:
+    with Record.open(task.path) as record:
+        outbox = _Outbox(sender)
+        session = Session(
+            record=record,
+            engine=Engine(reader=decoding),
+            clock=_now,
+            on_snapshot=outbox.put,
+            operator=True,
+            machine=lambda: machine_alarms(task.path, _now(), minimum_free_mb=task.minimum_free_mb),
+        )
+
+        def stopping() -> bool:
+            outbox.flush()
+            return orders.stopping.is_set()
+
+        session.resume(as_shown(record, decoding))
+        outbox.flush(at_once=True)
+        session.run(stopping)
+
+
+def _replay(task: Replaying, orders: _Orders, sender: Sender, decoding: DecodingProcess) -> None:
+    """Feed the file's events with their own pauses; what comes within a moment is taken together."""
+    with Record.salvage(task.path) as record:
+        moment = [_now()]
+        outbox = _Outbox(sender)
+        engine = Engine(reader=decoding, damage=record.damage)
+        session = Session(record=record, engine=engine, clock=lambda: moment[0], on_snapshot=outbox.put)
+
+        def take(events: list[Event]) -> None:
+            moment[0] = events[-1].utc
+            sender.send(moment[0])
+            session.take(events)
+            outbox.flush(at_once=True)
+
+        after, together = 0, list[Event]()
+        while (batch := record.events(after)) and not orders.stopping.is_set():
+            for event in batch:
+                elapsed_s = (event.utc - together[-1].utc).total_seconds() if together else 0.0
+                pause = min(elapsed_s / task.speed, _LONGEST_PAUSE_S)
+                if pause > _BETWEEN_S:
+                    take(together)
+                    together = []
+                    orders.stopping.wait(pause)
+                while orders.paused.is_set() and not orders.stopping.wait(_BETWEEN_S):
+                    pass
+                if orders.stopping.is_set():
+                    return
+                together.append(event)
+            after = batch[-1].seq
+        if together:
+            take(together)
+        orders.stopping.wait()
+
+
+if __name__ == "__main__":
+    main()
