@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.frames import frame_rows
+from benchmarks.frames_live import live_frame_rows
 from benchmarks.kernels import kernel_rows
 from benchmarks.latency import latency_rows, share_text
 from benchmarks.storage import inserts_per_second, received_per_second
@@ -27,6 +29,8 @@ def main() -> None:
         phantom = write_phantom(folder / "phantom", PhantomOptions(positions=("RHA",), acquisition=SIZE))
         tell("latency …")
         latency = latency_rows(phantom, folder)
+        tell("frames …")
+        frames = [*frame_rows(), *live_frame_rows(folder, tell)]
         tell("kernels …")
         kernels = kernel_rows(phantom)
         tell("storage and network …")
@@ -34,7 +38,7 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     load = os.getloadavg()[0]
     print(f"Holmia benchmark: {machine}, load {load:.1f} at the end\n")
-    print(table([*latency, *kernels, *storage]))
+    print(table([*latency, *frames, *kernels, *storage]))
     print(f"\n{share_text(latency)}")
     if load > (os.cpu_count() or 1) + 1:
         print("The machine was busy with other work: times are longer than they need be.")

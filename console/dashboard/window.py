@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
@@ -162,10 +163,10 @@ class DashboardWindow(QMainWindow):
         left = QVBoxLayout(self.left)
         left.setContentsMargins(0, 0, 0, 0)
         left.setSpacing(5)
-        left.addWidget(Panel("POSITIONS AND FRACTIONS", self.fractions), 45)
+        left.addWidget(Panel("POSITIONS AND FRACTIONS", self.fractions), 42)
         left.addWidget(Panel("ACTIVITY", self.ledger), 22)
-        left.addWidget(Panel("LIMITS", self.limits), 13)
-        left.addWidget(Panel("SERIES", self.series), 24)
+        left.addWidget(Panel("LIMITS", self.limits), 18)
+        left.addWidget(Panel("SERIES", self.series), 21)
         middle = QHBoxLayout()
         middle.setSpacing(5)
         middle.addWidget(self.left)
@@ -179,8 +180,8 @@ class DashboardWindow(QMainWindow):
         self.alarms_frame = Panel("ALARMS", self.alarms)
         log = QVBoxLayout()
         log.setSpacing(5)
-        log.addWidget(self.alarms_frame, 52)
-        log.addWidget(Panel("EVENTS", self.events), 48)
+        log.addWidget(self.alarms_frame, 62)
+        log.addWidget(Panel("EVENTS", self.events), 38)
         bottom.addWidget(self.trend_frame, 34)
         bottom.addWidget(self.details, 42)
         bottom.addLayout(log, 24)
@@ -247,8 +248,7 @@ class DashboardWindow(QMainWindow):
         """Tell the numbers how many of their pixels are a millimetre."""
         screen = self.screen()
         height_mm = self._screen_height_mm or screen.physicalSize().height()
-        # A screen that tells no size is taken as one of 96 dots per inch.
-        per_mm = screen.geometry().height() / height_mm if height_mm > 0 else 96.0 / 25.4
+        per_mm = screen.geometry().height() / height_mm if height_mm > 0 else math.nan
         self.glance.set_pixels_per_mm(per_mm)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802

@@ -1,0 +1,141 @@
+"""The engine's process: tells what the file holds, is replaced when it dies, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from config.plan import load_plan
+from config.settings import load_settings
+from console.engine_process import EngineProcess, Following, Replaying
+from console.snapshot import Snapshot
+from dicom_listener.events import Kind
+from dicom_listener.record import Record
+
+PATIENCE_S = 60.0
+NINE = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)
+PLAN = """
+schema = 1
+time_zone = "Europe/Amsterdam"
+[patient]
+id = "P1"
+[microspheres]
+holmium_fraction = 0.195
+specific_activity_MBq_per_mg = 12.0
+reference_time = 2026-03-04T10:00:00
+[calibration]
+relaxivity_per_s_per_mg_mL = 218.0
+field_T = 3.0
+holmium_fraction = 0.195
+[[injections]]
+position = "RHA"
+fraction = 1
+planned_MBq = 430.0
+"""
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    """A treatment of a plan and two notes a minute apart; no image, so that nothing takes long."""
+    plan_path, path = tmp_path / "plan.toml", tmp_path / "t.holmia"
+    plan_path.write_text(PLAN, encoding="utf-8")
+    settings = load_settings()
+    plan = load_plan(plan_path, site_time_zone="Europe/Amsterdam")
+    payload = {
+        "plan": plan.to_mapping(),
+        "sha256": plan.sha256,
+        "settings": {"quantification": settings.quantification.to_mapping(), "alarms": settings.alarms.to_mapping()},
+        "time_zone": "Europe/Amsterdam",
+    }
+    with Record.create(path) as record:
+        record.append(Kind.TREATMENT_CREATED, {"software_version": "test"}, actor="test", utc=NINE)
+        record.append(Kind.PLAN_LOADED, payload, actor="test", utc=NINE)
+        for minute in (1, 2):
+            at = NINE + timedelta(minutes=minute)
+            record.append(Kind.NOTE, {"text": f"after {minute} min"}, actor="test", utc=at)
+    return path
+
+
+class Told:
+    """What the process told so far."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+        self.moments: list[datetime] = []
+
+    def until(self, wanted) -> Snapshot:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            found = [s for s in self.snapshots if wanted(s)]
+            if found:
+                return found[-1]
+            time.sleep(0.01)
+        raise AssertionError(f"not told within {PATIENCE_S:g} s: {len(self.snapshots)} snapshots")
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def engine(file, told) -> Iterator[EngineProcess]:
+    made = EngineProcess(Following(path=file, minimum_free_mb=0.0), on_snapshot=told.snapshots.append)
+    made.start()
+    yield made
+    made.stop()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_it_follows_is_replaced_when_it_dies_and_leaves_nothing(engine, file, told):
+    assert told.until(lambda s: s.head_seq >= 4).plan.patient.id == "P1"
+    with Record.open(file) as record:
+        record.append(Kind.NOTE, {"text": "live"}, actor="test", utc=NINE)
+    told.until(lambda s: any(e.payload.get("text") == "live" for e in s.events))
+    assert engine.failure == ""
+
+    first = engine.pid
+    os.kill(first, signal.SIGKILL)  # started by this test
+    told.snapshots.clear()
+    told.until(lambda s: any(e.payload.get("text") == "live" for e in s.events))
+    assert "signal 9" in engine.failure
+    assert engine.pid != first
+
+    second = engine.pid
+    engine.stop()
+    assert not _runs(second)
+    assert not any(thread.name == "holmia-engine" for thread in threading.enumerate())
+
+
+def test_a_replay_keeps_the_pauses_stands_still_when_halted_and_records_nothing(file, told):
+    with Record.open(file, read_only=True) as record:
+        before = record.head()
+    task = Replaying(path=file, speed=60.0)
+    replay = EngineProcess(task, on_snapshot=told.snapshots.append, on_moment=told.moments.append)
+    replay.start()
+    replay.pause(True)
+    try:
+        time.sleep(1.0)
+        assert not any("after 2 min" in str(e.payload) for s in told.snapshots for e in s.events)
+        replay.pause(False)
+        told.until(lambda s: any(e.payload.get("text") == "after 2 min" for e in s.events))
+    finally:
+        replay.stop()
+    assert told.moments == sorted(told.moments)
+    assert told.moments[-1] == NINE + timedelta(minutes=2)
+    with Record.open(file, read_only=True) as record:
+        assert record.head() == before
