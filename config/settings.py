@@ -175,6 +175,17 @@ class DisplaySettings(Table):
     dose_maximum_gy: float = _display(
         "dose_maximum_Gy", "Dose at the upper end of the colours.", unit="Gy", source=_OURS, gt=0, le=10000
     )
+    increment_maximum_gy: float = _display(
+        "increment_maximum_Gy", "Increment at the end of its colours.", unit="Gy", source=_OURS, gt=0, le=10000
+    )
+    uncertainty_maximum_gy: float = _display(
+        "uncertainty_maximum_Gy",
+        "Standard uncertainty at the end of its colours.",
+        unit="Gy",
+        source=_OURS,
+        gt=0,
+        le=10000,
+    )
     isodose_levels_gy: tuple[float, ...] = _display(
         "isodose_levels_Gy", "Doses at which lines are drawn.", unit="Gy", source=_OURS
     )
@@ -183,6 +194,14 @@ class DisplaySettings(Table):
     )
     stale_after_s: float = _display(
         "stale_after_s", "A map older than this is marked STALE.", unit="s", source=_OURS, gt=0, le=86400
+    )
+    screen_height_mm: float = _display(
+        "screen_height_mm",
+        "Height of the screen's picture, which sets the size of the large numbers; 0: as the screen itself says.",
+        unit="mm",
+        source="20 arc minutes at 3 m: ISO 9241-303",
+        ge=0,
+        le=5000,
     )
 
     @field_validator("isodose_levels_gy")

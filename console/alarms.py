@@ -257,6 +257,10 @@ def _of_series(
             refusal = state.holmium_refusal or ""
             text = f"{name}: {state.reason}" + (f"; {refusal}" if refusal not in state.reason else "")
             yield _alarm(Priority.MEDIUM, "series_incomplete", text, when, series=state.key, **own)  # type: ignore[arg-type]
+        if state.revision > 1 and binding.role in ("reference", "fraction", "baseline"):
+            late = "1 image" if state.revision == 2 else f"{state.revision - 1} images"
+            text = f"{name}: {late} came after it was complete; what depends on it was computed anew."
+            yield _alarm(Priority.LOW, "late_image", text, when, series=state.key, **own)  # type: ignore[arg-type]
         if binding.role == "superseded":
             text = (
                 f"Two holmium series after {binding.position} F{binding.fraction}: the last is used. "

@@ -84,6 +84,7 @@ class Engine:
         self._announce: Callable[[str], None] = lambda _: None
         self._quantifier = Quantifier(voxels=self._voxels, announce=lambda words: self._announce(words))
         self._outcome = Outcome()
+        self._results_inputs = ""
         self._structure_sets: list[StructureSet] = []
         self._patient = PatientIdentity()
         self._stored_at: dict[int, datetime] = {}
@@ -231,6 +232,7 @@ class Engine:
             tuple(self._structure_sets),
             ended=self._ended,
         )
+        self._results_inputs = _inputs(self._treatment)
         by_uid = {uid: s for s in states for uid in s.series_instance_uids}
         for result in self._outcome.results:
             if before.get(result.key) != result:
@@ -351,7 +353,8 @@ class Engine:
             structure_faults=self._outcome.volumes.faults,
             structure_remarks=self._outcome.volumes.remarks,
             results=results,
-            results_settings_sha256=self._outcome.settings_sha256,
+            inputs=_inputs(treatment),
+            results_inputs=self._results_inputs,
             imaged=self._outcome.imaged,
             revisions=treatment.revisions,
             methods=self._outcome.methods,
@@ -381,6 +384,12 @@ class Engine:
                 RaisedAlarm(alarm=alarm, active=all_active or key in active, acknowledged_by=who, acknowledged_at=when)
             )
         return tuple(raised)
+
+
+def _inputs(treatment: Treatment) -> str:
+    if treatment.plan is None or treatment.quantification is None:
+        return ""
+    return f"{treatment.plan.sha256}/{settings_sha256(treatment.quantification)}"
 
 
 def _alarm_of(said: Mapping[str, Any]) -> Alarm:

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from console.engine import Engine
@@ -22,7 +22,7 @@ from console.engine_process import GO_ON, PAUSE, STOP, Following, Replaying
 from console.machine import machine_alarms
 from console.resumption import as_shown
 from console.session import Session
-from console.snapshot import Snapshot
+from console.snapshot import ImagedSeries, Snapshot
 from console.transfer import Sender
 from dicom_listener.decoding import DecodingProcess
 from dicom_listener.decoding_frames import Channel, EndedError
@@ -53,6 +53,7 @@ class _Outbox:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._waiting: Snapshot | None = None
+        self._imaged: tuple[ImagedSeries, ...] = ()
         self._sent_at = 0.0
 
     def put(self, snapshot: Snapshot) -> None:
@@ -69,6 +70,10 @@ class _Outbox:
         """Send what waits, if it is time."""
         if self._waiting is not None and (at_once or time.monotonic() - self._sent_at >= _BETWEEN_S):
             snapshot, self._waiting = self._waiting, None
+            if snapshot.imaged != self._imaged:
+                # The dose does not wait for the echoes behind it: those are half of what has to cross.
+                self._sender.send(replace(snapshot, imaged=self._imaged))
+                self._imaged = snapshot.imaged
             self._sender.send(snapshot)
             self._sent_at = time.monotonic()
 

@@ -12,10 +12,11 @@ from dicom_listener.locks import FileLock
 from quantify.findings import Alarm, Priority
 
 
-def machine_status(path: Path) -> Sequence[str]:
-    """One short sentence each for the status line: listener, disk."""
-    listener = "listener running" if FileLock.is_held(path, "listener") else "LISTENER DOWN: no images can arrive"
-    return listener, f"{_free_mb(path) / 1000:.0f} GB free"
+def machine_status(path: Path, *, minimum_free_mb: float) -> Sequence[tuple[str, bool]]:
+    """One short sentence each for the status line, and whether it is in order: listener, disk."""
+    up, free_mb = FileLock.is_held(path, "listener"), _free_mb(path)
+    listener = "listener running" if up else "LISTENER DOWN: no images can arrive"
+    return (listener, up), (f"{free_mb / 1000:.0f} GB free", free_mb >= minimum_free_mb)
 
 
 def machine_alarms(path: Path, moment: datetime, *, minimum_free_mb: float) -> tuple[Alarm, ...]:

@@ -47,8 +47,6 @@ class Outcome:
     anatomy: Anatomy | None = None
     volumes: TreatmentVolumes = field(default_factory=TreatmentVolumes)
     results: tuple[FractionResult, ...] = ()
-    settings_sha256: str = ""
-    """Of the settings that made the results."""
     imaged: tuple[ImagedSeries, ...] = ()
     """The series behind the maps: the reference, then the fractions'."""
     methods: str = ""
@@ -154,7 +152,6 @@ class Quantifier:
             anatomy=anatomy,
             volumes=basis.volumes,
             results=tuple(e.result for e in evaluated),
-            settings_sha256=settings_sha256(basis.settings),
             imaged=(
                 self._to_show(None, "reference", basis.reference.fitted, basis.reference.fitted.fit.s0, _NOT_MOVED),
                 *(series for _, series in of_injections if series is not None),

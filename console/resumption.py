@@ -34,9 +34,7 @@ def as_shown(record: Record, reader: Reader) -> Snapshot | None:
     snapshot = engine.snapshot()
     order = [injection.key for injection in snapshot.injections]
     results = [shown[key] for key in order if key in shown]
-    told = replace(
-        engine.snapshot(shown=results), results_settings_sha256=snapshot.settings_sha256, restored="as shown before"
-    )
+    told = replace(engine.snapshot(shown=results), restored="as shown before")
     if first is None or first.object_sha256 is None:
         return told
     identity = reader.decode(record.object_bytes(first.object_sha256), time_zone=engine.zone).patient

@@ -140,11 +140,7 @@ class Session:
             done = 100 * read.head_seq // self._before_seq
             return replace(before, restored=f"{before.restored}; reading the file: {done} %")
         told = f"computing again: {self._computing}" if self._computing else "computing again"
-        return replace(
-            read,
-            results_settings_sha256=before.results_settings_sha256,
-            restored=f"{before.restored}; {told}",
-        )
+        return replace(read, restored=f"{before.restored}; {told}")
 
     def _look_at_machine(self) -> bool:
         """Refresh what only the machine knows, once a second; returns whether it changed."""

@@ -127,8 +127,10 @@ class Snapshot:
     """By the plan's name of a structure: where it comes from."""
     results: tuple[FractionResult, ...] = field(default=(), repr=False)
     """In order of injection; only fractions that have a result or an error."""
-    results_settings_sha256: str = ""
-    """Of the settings that made the results; another than `settings_sha256` while they are being computed anew."""
+    inputs: str = ""
+    """Tells plan and settings in force apart from any others."""
+    results_inputs: str = ""
+    """Those that the results were made with: others than `inputs` while they are being computed anew."""
     imaged: tuple[ImagedSeries, ...] = field(default=(), repr=False)
     """The series behind the maps: the reference first, then the fractions in order of injection."""
     revisions: tuple[PlanRevision, ...] = ()

@@ -43,6 +43,13 @@ class Projection:
     method: Method
     message: str = ""
 
+    @property
+    def u_gy(self) -> float | None:
+        """Standard uncertainty of the dose (k = 1) [Gy]: half of the 95 % interval over 1.96; None without a dose."""
+        if self.low_95_gy is None or self.high_95_gy is None:
+            return None
+        return (self.high_95_gy - self.low_95_gy) / (2.0 * K95)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ActivityLeft:

@@ -13,20 +13,21 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.soak import endurance, kills
-from benchmarks.soak.laws import Law, laws_of_endurance, laws_of_kills
+from benchmarks.soak import endurance, kills, replays
+from benchmarks.soak.laws import Law, laws_of_endurance, laws_of_kills, laws_of_replays
 from benchmarks.soak.listener_process import REPOSITORY
 from benchmarks.soak.page import page
 
 Result = TypeVar("Result")
-_PARTS = ("kills", "endurance")
+_PARTS = ("kills", "endurance", "replays")
+_REPLAYS = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, tell, write."""
     asked = _parsed(arguments)
     console = Console(stderr=True)
-    tally = course = None
+    tally = course = shown = None
     laws: list[Law] = []
     if "kills" in asked.only:
         number = max(round(1_000 * asked.scale), 1)
@@ -36,14 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scale = scaled(asked.scale)
         course = _shown("endurance", lambda progress: endurance.run(scale, asked.seed, progress), console)
         laws += laws_of_endurance(course)
+    if "replays" in asked.only:
+        shown = _shown("replays", lambda progress: replays.run(round(_REPLAYS * asked.scale), progress), console)
+        laws += laws_of_replays(shown)
     for law in laws:
         sign = "holds " if law.holds else "BROKEN"
         console.print(f"  {sign} {law.what}: {law.measured} ({law.bound})", highlight=False, markup=False)
-    for failure in [*(course.wrong_answers + course.failures if course else []), *(tally.messages if tally else [])]:
+    failures = course.wrong_answers + course.failures if course else []
+    failures += [*(tally.messages if tally else []), *(shown.failures if shown else [])]
+    for failure in failures:
         console.print(f"  ! {failure}", highlight=False, markup=False)
     folder: Path = asked.out or REPOSITORY / ("docs" if asked.scale >= 1 else "build/soak")
     folder.mkdir(parents=True, exist_ok=True)
-    text = page(laws, tally, course, scale=asked.scale, seed=asked.seed, note=asked.note)
+    text = page(laws, tally, course, shown, scale=asked.scale, seed=asked.seed, note=asked.note)
     written = folder / "soak.md"
     written.write_text(text, encoding="utf-8")
     document = {
@@ -53,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "laws": [asdict(law) for law in laws],
         "kills": None if tally is None else asdict(tally),
         "endurance": None if course is None else asdict(course),
+        "replays": None if shown is None else asdict(shown),
     }
     (folder / "soak.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     console.print(f"written: {written}", highlight=False)
@@ -71,7 +78,9 @@ def scaled(scale: float) -> endurance.Scale:
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of 1,000 kills and 10,000 associations")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="share of 1,000 kills, 10,000 associations and 200 replays"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills and of what is sent")
     parser.add_argument("--only", nargs="+", choices=_PARTS, default=_PARTS, help="run these parts only")
     parser.add_argument("--out", type=Path, help="folder for the page and its figures; default: docs, or build")

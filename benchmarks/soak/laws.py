@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from benchmarks.soak.endurance import Course
 from benchmarks.soak.kills import Tally
 from benchmarks.soak.probe import ECHO_LIMIT_S
+from benchmarks.soak.replays import Replays
 
 GROWTH_LIMIT_MIB = 64.0
+REPLAY_GROWTH_LIMIT_MIB = 32.0
+"""A treatment's maps, or its window, left behind only once in five replays would be more after 200."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,5 +107,41 @@ def laws_of_endurance(course: Course) -> list[Law]:
             bound="0; none",
             measured=f"{course.exit_status}; {'some' if course.said_traceback else 'none'}",
             holds=course.exit_status == 0 and not course.said_traceback,
+        ),
+    ]
+
+
+def laws_of_replays(course: Replays) -> list[Law]:
+    """What must hold for the process that showed them all."""
+    settled, end = course.holdings[course.settled_after - 1], course.holdings[-1]
+    grown = end["resident_mib"] - settled["resident_mib"]
+    after = f"after {course.replays} replays, against after {course.settled_after}"
+    equal = [
+        Law(
+            what=f"{name} {after}",
+            bound="the same",
+            measured=f"{end[key]:.0f}, {settled[key]:.0f}",
+            holds=end[key] == settled[key],
+        )
+        for key, name in (
+            ("widgets", "widgets"),
+            ("threads", "threads of the window's process"),
+            ("descriptors", "open descriptors of the window's process"),
+            ("processes", "processes started by it"),
+        )
+    ]
+    return [
+        Law(
+            what=f"growth of the window's resident memory {after}",
+            bound=f"< {REPLAY_GROWTH_LIMIT_MIB:g} MiB",
+            measured=f"{grown:.0f} MiB",
+            holds=grown < REPLAY_GROWTH_LIMIT_MIB,
+        ),
+        *equal,
+        Law(
+            what=f"replays that did not show every fraction ({course.results} results shown)",
+            bound="0",
+            measured=f"{len(course.failures)}",
+            holds=not course.failures and course.results > 0,
         ),
     ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from benchmarks.soak.endurance import Course
 from benchmarks.soak.kills import Tally
 from benchmarks.soak.laws import Law
+from benchmarks.soak.replays import Replays
 
 _HEAD = """\
-# Soak: the listener for an hour
+# Soak: listener and window for an hour
 
 Written by `make soak` (scale {scale:g}, seed {seed}{note}). The listener runs as a process of its own on loopback; the
 senders and attackers are raw sockets, so that every byte can be wrong. Times depend on the machine and on what else it
@@ -37,9 +38,25 @@ _HOLDS = """\
 One process: {associations:,} associations (echo or store; released, aborted, reset or dropped), then the attacks, then
 {instances} hostile instances, then a data set of {megabytes:,.0f} MB: 0xA700 after {seconds:.1f} s.
 """
+_REPLAYS = """\
+## Replays
+
+One process shows a phantom treatment of two fractions in its window, from the file, as `holmia replay` does: the engine
+in a process of its own, every layer and view asked for once, the window closed and its engine ended before the next.
+{replays} replays, {seconds:.1f} s each.
+"""
 
 
-def page(laws: list[Law], tally: Tally | None, course: Course | None, *, scale: float, seed: int, note: str) -> str:
+def page(
+    laws: list[Law],
+    tally: Tally | None,
+    course: Course | None,
+    replays: Replays | None = None,
+    *,
+    scale: float,
+    seed: int,
+    note: str,
+) -> str:
     """Return the page in Markdown."""
     said = f", {note}" if note else ""
     held = sum(law.holds for law in laws)
@@ -58,6 +75,10 @@ def page(laws: list[Law], tally: Tally | None, course: Course | None, *, scale: 
             )
         )
         parts.append(_table_of_footprints(course))
+    if replays is not None:
+        each = replays.seconds / max(replays.replays, 1)
+        parts += [_REPLAYS.format(replays=replays.replays, seconds=each), _points(replays.failures)]
+        parts.append(_table_of_holdings(replays))
     return "\n".join(part for part in parts if part)
 
 
@@ -82,6 +103,18 @@ def _table_of_footprints(course: Course) -> str:
         for when, held in course.footprints.items()
     ]
     return _lines("| when | resident, MiB | peak, MiB | threads | descriptors |", "|---|---|---|---|---|", *rows)
+
+
+def _table_of_holdings(replays: Replays) -> str:
+    """The first, then ten or so at equal distances, the last among them."""
+    count = len(replays.holdings)
+    wanted = {1, count, *(round(count * tenth / 10) for tenth in range(1, 11))} - {0}
+    rows = [
+        f"| {number} | {held['resident_mib']:.0f} | {held['widgets']} | {held['threads']} | {held['descriptors']} |"
+        for number, held in enumerate(replays.holdings, start=1)
+        if number in wanted
+    ]
+    return _lines("| after replay | resident, MiB | widgets | threads | descriptors |", "|---|---|---|---|---|", *rows)
 
 
 def _points(texts: list[str]) -> str:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from config.settings import DisplaySettings, Settings
 from console.dashboard import theme
 from console.dashboard.screen import build_screen
+from console.dashboard.screen_model import Cell
 from console.dashboard.screen_news import Announcement, announced
 from console.dashboard.view import (
     Action,
@@ -67,6 +68,7 @@ class SnapshotBridge(QObject):
         super().__init__()
         self._lock = threading.Lock()
         self._waiting: Snapshot | None = None
+        self._stopped = False
 
     def publish(self, snapshot: Snapshot) -> None:
         """Hand a snapshot over; returns at once."""
@@ -83,8 +85,12 @@ class SnapshotBridge(QObject):
     def _deliver(self) -> None:
         with self._lock:
             snapshot, self._waiting = self._waiting, None
-        if snapshot is not None:
+        if snapshot is not None and not self._stopped:
             self._receiver(snapshot)
+
+    def stop(self) -> None:
+        """Deliver nothing any more, what waits included: the receiver may be gone."""
+        self._stopped = True
 
 
 class Dashboard(QObject):
@@ -111,7 +117,7 @@ class Dashboard(QObject):
         clock: Callable[[], datetime | None],
         on_operator_action: Callable[[OfTheTreatment], None],
         display: DisplaySettings | None = None,
-        machine_status: Callable[[], Sequence[str]] = tuple,
+        machine_status: Callable[[], Sequence[Cell]] = tuple,
     ) -> None:
         super().__init__()
         self._mode, self._clock, self._on_operator_action = mode, clock, on_operator_action

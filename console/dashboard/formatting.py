@@ -30,9 +30,9 @@ def decimals_for(uncertainty: float) -> int:
 
 
 def decimal(value: float, places: int) -> str:
-    """`value` with `places` decimals (negative: rounded to tens), a true minus sign and no negative zero."""
+    """`value` with `places` decimals (negative: rounded to tens), thousands apart, a true minus, no negative zero."""
     rounded = round(value, places)
-    text = f"{abs(rounded):.{max(places, 0)}f}"
+    text = f"{abs(rounded):,.{max(places, 0)}f}".replace(",", THIN)
     return f"−{text}" if rounded < 0 else text
 
 
@@ -66,14 +66,14 @@ def lower_bound(value: float | None, uncertainty: float | None, unit: str) -> st
 def signed(value: float, places: int = 0) -> str:
     """``+3`` or ``−18``; zero has no sign."""
     text = decimal(value, places)
-    return text if text.startswith("−") or float(text) == 0 else f"+{text}"
+    return text if text.startswith("−") or round(value, places) == 0 else f"+{text}"
 
 
 def activity(value_mbq: float | None) -> str:
     """Activity in whole MBq, thousands apart: ``1 290 MBq``."""
     if value_mbq is None or not known(value_mbq):
         return f"{NOT_KNOWN} MBq"
-    return f"{decimal(value_mbq, 0) if abs(value_mbq) < 1000 else f'{value_mbq:,.0f}'.replace(',', THIN)} MBq"
+    return f"{decimal(value_mbq, 0)} MBq"
 
 
 def clock(time: datetime | None) -> str:

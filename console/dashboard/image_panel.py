@@ -1,74 +1,105 @@
-"""The dose over the anatomy in three cuts, with its badge, dose scale and what lies under the crosshair."""
+"""The dose over the anatomy in three cuts, with its badge, dose scale, buttons and what lies under the crosshair."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QRect, Qt, Signal
+from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from console.dashboard import theme
+from console.dashboard.dose_scale import DoseScale
+from console.dashboard.elided_label import plain
+from console.dashboard.layer_buttons import LayerButtons
 from console.dashboard.plane_view import PlaneView
-from console.dashboard.screen_model import Badge, DoseLegend, Screen, Tone
+from console.dashboard.probe_panel import ProbePanel
+from console.dashboard.screen_model import Badge, Screen, Tone
 from console.snapshot import Mode
 
+NO_PLANE = 99
+"""The plane of `ImagePanel.hovered` when the cursor has left the images."""
+_GAP = 4
+_AXIAL_SHARE = 0.62
+_PROBE_TOOLTIP = (
+    "Place in the patient (mm; L/R, A/P, H/F as in DICOM) and what the fraction's map holds there (Gy), with its "
+    "standard uncertainty (k = 1) or the reason why there is none."
+)
+_BADGE_TOOLTIP = (
+    "After which fraction, when its series was acquired (DICOM, in the plan's time zone) and how long ago.\n"
+    "STALE after a newer injection, while a newer series arrives, after a change of settings, and when older than "
+    "setting display.stale_after_s."
+)
 
-class DoseScale(QWidget):
-    """The colour bar: fixed doses in Gy, with the stroke of every isodose line."""
+
+class Line(QWidget):
+    """One line of plain text that changes with every step: a label would lay the whole window out anew."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._legend: DoseLegend | None = None
-        self._scale = 1.0
-        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
+        self._text, self._scale = "", 1.0
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
-    def draw(self, legend: DoseLegend) -> None:
-        """Show the doses of a legend."""
-        if legend != self._legend:
-            self._legend = legend
+    def text(self) -> str:
+        """What is written."""
+        return self._text
+
+    def set_text(self, text: str) -> None:
+        """Write another text."""
+        if text != self._text:
+            self._text = text
+            self.setToolTip(plain(f"{text}\n{_PROBE_TOOLTIP}" if text else ""))
             self.update()
 
     def set_scale(self, scale: float) -> None:
         """Scale from 1920 × 1080."""
         self._scale = scale
-        self.setFixedWidth(round(96 * scale))
-        self.update()
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        """Narrow and as tall as there is room."""
-        return QSize(round(96 * self._scale), 200)
+        self.setFixedHeight(round(24 * scale))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
-        """Paint the bar, its doses and their strokes."""
-        legend = self._legend
-        if legend is None:
-            return
-        s = self._scale
+        """Paint the text, cut with an ellipsis where it is too long."""
+        letters = theme.font(16 * self._scale)
         painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setFont(theme.font(16 * s, bold=True))
-        painter.setPen(QColor(theme.TEXT))
-        painter.drawText(QRectF(0, 0, self.width(), 24 * s), int(Qt.AlignmentFlag.AlignCenter), "Gy")
-        top, bottom, left, width = 38 * s, self.height() - 16 * s, 6 * s, 20 * s
-        table = theme.dose_table(legend)
-        rows = int(bottom - top)
-        for row in range(rows):
-            red, green, blue, alpha = (int(v) for v in table[round(255 * (1 - row / max(1, rows - 1)))])
-            painter.fillRect(QRectF(left, top + row, width, 1.5), QColor(red, green, blue, 255 if alpha else 0))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QColor(theme.MUTED))
-        painter.drawRect(QRectF(left, top, width, rows))
-        for number, level in enumerate(legend.levels_gy):
-            y = bottom - (bottom - top) * min(1.0, level / legend.maximum_gy)
-            painter.setPen(theme.level_pen(legend, number, max(1.5, 2.4 * s)))
-            painter.drawLine(QPointF(left + width + 3 * s, y), QPointF(left + width + 25 * s, y))
-            painter.setPen(QColor(theme.TEXT))
-            box = QRectF(left + width + 28 * s, y - 11 * s, self.width(), 22 * s)
-            painter.drawText(box, int(Qt.AlignmentFlag.AlignVCenter), f"{level:g}")
+        painter.setFont(letters)
+        painter.setPen(theme.colour(Tone.NORMAL))
+        shown = QFontMetricsF(letters).elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignVCenter), shown)
         painter.end()
 
 
+class Cuts(QWidget):
+    """Three views and the dose scale: axial large, coronal over sagittal; in the comparison two of equal size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.views = tuple(PlaneView() for _ in range(3))
+        self.scale_bar = DoseScale()
+        for child in (*self.views, self.scale_bar):
+            child.setParent(self)
+        self._compared = False
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+
+    def arrange(self, *, compared: bool) -> None:
+        """Give the views their places."""
+        if compared != self._compared:
+            self._compared = compared
+            self._place()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Fill the room."""
+        self._place()
+
+    def _place(self) -> None:
+        bar, tall = self.scale_bar.width(), self.height()
+        room = self.width() - bar - 2 * _GAP
+        first = round(room * (0.5 if self._compared else _AXIAL_SHARE))
+        half = (tall - _GAP) // 2
+        self.views[0].setGeometry(QRect(0, 0, first, tall))
+        self.views[1].setGeometry(QRect(first + _GAP, 0, room - first, tall if self._compared else half))
+        self.views[2].setGeometry(QRect(first + _GAP, half + _GAP, room - first, tall - half - _GAP))
+        self.scale_bar.setGeometry(QRect(self.width() - bar, 0, bar, tall))
+
+
 class ImagePanel(QFrame):
-    """Axial large, coronal over sagittal beside it."""
+    """The cuts between their badge and their buttons."""
 
     stepped = Signal(int, int)
     """(plane, direction)"""
@@ -82,54 +113,47 @@ class ImagePanel(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("panel")
-        self.badge, self.layers, self.probe, self.message = QLabel(), QLabel(), QLabel(), QLabel()
-        for label, name in ((self.badge, "badge"), (self.layers, "layers"), (self.probe, "probe")):
-            label.setObjectName(name)
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.badge, self.message = QLabel(), QLabel()
+        self.badge.setObjectName("badge")
+        self.badge.setTextFormat(Qt.TextFormat.PlainText)
+        self.badge.setToolTip(_BADGE_TOOLTIP)
+        self.badge.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.message.setObjectName("message")
         self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.layers.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.views = tuple(PlaneView() for _ in range(3))
-        self.scale_bar = DoseScale()
+        self.cuts, self.probe, self.layers = Cuts(), Line(), LayerButtons()
+        self.views, self.scale_bar, self.buttons = self.cuts.views, self.cuts.scale_bar, self.layers.buttons
         for number, view in enumerate(self.views):
             view.stepped.connect(lambda step, n=number: self.stepped.emit(n, step))
             view.pointed.connect(lambda x, y, n=number: self.pointed.emit(n, x, y))
-        self.cuts = QWidget()
-        images = QGridLayout(self.cuts)
-        images.setContentsMargins(0, 0, 0, 0)
-        images.setSpacing(4)
-        images.addWidget(self.views[0], 0, 0, 2, 1)
-        images.addWidget(self.views[1], 0, 1)
-        images.addWidget(self.views[2], 1, 1)
-        images.addWidget(self.scale_bar, 0, 2, 2, 1)
-        images.setColumnStretch(0, 62)
-        images.setColumnStretch(1, 38)
-        images.setRowStretch(0, 1)
-        images.setRowStretch(1, 1)
-        foot = QHBoxLayout()
-        foot.addWidget(self.probe, 5)
-        foot.addWidget(self.layers, 4)
+            view.hovered.connect(lambda x, y, n=number: self.hovered.emit(n, x, y))
+            view.left.connect(lambda: self.hovered.emit(NO_PLANE, 0.0, 0.0))
+        self.probe_panel = ProbePanel(self.views[0])
+        self.layers.asked.connect(self.asked)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(6, 6, 6, 4)
         rows.setSpacing(4)
         rows.addWidget(self.badge)
         rows.addWidget(self.message, 1)
         rows.addWidget(self.cuts, 1)
-        rows.addLayout(foot)
+        rows.addWidget(self.probe)
+        rows.addWidget(self.layers)
 
     def set_scale(self, scale: float) -> None:
         """Scale the writing from 1920 × 1080."""
-        self.scale_bar.set_scale(scale)
+        for part in (self.scale_bar, self.probe, self.layers, self.probe_panel):
+            part.set_scale(scale)
         for view in self.views:
             view.scale_factor = scale
+            view.update()
 
     def draw(self, screen: Screen) -> None:
         """Show the cuts, or say why there are none."""
         self._draw_badge(screen.badge)
-        self.message.setText(screen.images_message)
+        if self.message.text() != screen.images_message:
+            self.message.setText(screen.images_message)
         self.message.setVisible(bool(screen.images_message))
         self.scale_bar.draw(screen.legend)
+        self.cuts.arrange(compared=screen.layers.compare)
         watermark = "" if screen.header.mode is Mode.LIVE else screen.header.mode.value
         for number, view in enumerate(self.views):
             plane = screen.planes[number] if number < len(screen.planes) else None
@@ -137,13 +161,21 @@ class ImagePanel(QFrame):
             cross = screen.crosshairs_mm[number] if plane is not None else (0.0, 0.0)
             view.draw(plane, screen.legend, crosshair_mm=cross, watermark=watermark, stale=screen.badge.stale)
         self.cuts.setVisible(bool(screen.planes))
-        self.probe.setText(f"✛ {screen.probe.words}" if screen.probe.words else "")
-        on = screen.layers
-        words = (("D wash", on.wash), ("I isodose", on.isodose), ("V volumes", on.volumes))
-        self.layers.setText("   ".join(f"{'■' if shown else '□'} {word}" for word, shown in words))
+        self.probe.set_text(f"✛ {screen.probe.words}" if screen.probe.words else "")
+        self._draw_probe_panel(screen)
+        self.layers.draw(screen.layers)
+
+    def _draw_probe_panel(self, screen: Screen) -> None:
+        """Over a corner of the axial cut, clear of the crosshair, and nothing of the cut is written under it."""
+        shown = screen.layers.probe and bool(screen.planes)
+        self.probe_panel.draw(screen.probe, shown=shown)
+        if shown:
+            self.probe_panel.keep_clear_of(self.views[0].at(*screen.crosshairs_mm[0]))
+        self.views[0].keep_free(self.probe_panel.geometry() if shown else None)
 
     def _draw_badge(self, badge: Badge) -> None:
-        self.badge.setText(badge.text)
+        if self.badge.text() != badge.text:
+            self.badge.setText(badge.text)
         tone = theme.TONES[badge.state.tone]
         ink, ground = ("#1a1000", tone) if badge.state.tone in (Tone.CAUTION, Tone.ALERT) else (tone, theme.RAISED)
         theme.restyle(self.badge, f"QLabel#badge {{ color: {ink}; background: {ground}; }}")

@@ -1,66 +1,52 @@
-"""One cut through the patient: grey anatomy, dose wash, isodose lines, outlines, letters, crosshair."""
+"""One cut through the patient in the window: a painted picture, the crosshair over it, and the mouse."""
 
 from __future__ import annotations
 
-import numpy as np
-import pyqtgraph as pg
-from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QMouseEvent, QPainter, QPen, QWheelEvent
-from PySide6.QtWidgets import QSizePolicy, QStyleOptionGraphicsItem, QWidget
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from console.dashboard import theme
-from console.dashboard.screen_model import DoseLegend, Lines, PlaneScreen, Tone
+from console.dashboard.cut_look import Look, Placement, placed
+from console.dashboard.cut_painter import CutPicture, cut_picture
+from console.dashboard.screen_model import DoseLegend, PlaneScreen
 
-_SCALE_BAR_MM = 50.0
-
-
-class _SmoothImage(pg.ImageItem):  # type: ignore[misc]
-    """An image whose voxels are interpolated on the screen."""
-
-    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        super().paint(painter, option, widget)
+# Both images of a flicker, and a step there and back.
+_PICTURES_KEPT = 4
+_CROSSHAIR = QColor(255, 255, 255, 120)
 
 
-class PlaneView(pg.GraphicsView):  # type: ignore[misc]
-    """Draws a `PlaneScreen`. All items are made once; a new plane only sets their data."""
+class PlaneView(QWidget):
+    """Shows a `PlaneScreen`. Its picture is painted once; where only the crosshair moves, it is copied."""
 
     stepped = Signal(int)
     """The wheel was turned: +1 towards the patient's left, back or head."""
     pointed = Signal(float, float)
     """A place of the plane was pressed: mm from the left, mm from the top."""
+    hovered = Signal(float, float)
+    """The cursor is over this place; told at most once for every painting."""
+    left = Signal()
+    """The cursor is gone."""
+    _painted = Signal()
 
     def __init__(self) -> None:
-        super().__init__(background=theme.IMAGE_BACKGROUND)
+        super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
-        self.setFrameShape(self.Shape.NoFrame)
-        self.box = pg.ViewBox(lockAspect=1.0, invertY=True, enableMouse=False, enableMenu=False)
-        self.box.disableAutoRange()
-        self.setCentralItem(self.box)
-        self.grey = _SmoothImage(axisOrder="row-major")
-        self.wash = _SmoothImage(axisOrder="row-major")
-        self.hatch = pg.ImageItem(axisOrder="row-major")
-        self.box.addItem(self.grey, ignoreBounds=True)
-        self.box.addItem(self.wash, ignoreBounds=True)
-        self.box.addItem(self.hatch, ignoreBounds=True)
-        self.levels: list[pg.PlotCurveItem] = []
-        self.borders: list[pg.PlotCurveItem] = []
-        cross = pg.mkPen("#ffffff", width=1, style=Qt.PenStyle.DotLine)
-        self.cross = [pg.InfiniteLine(angle=angle, pen=cross, movable=False) for angle in (90, 0)]
-        for line in self.cross:
-            line.setOpacity(0.6)
-            self.box.addItem(line, ignoreBounds=True)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMouseTracking(True)
         self.plane: PlaneScreen | None = None
         self.watermark = ""
         self.stale = False
         self.scale_factor = 1.0
+        self._covered: QRect | None = None
         self._legend: DoseLegend | None = None
-        self._table: NDArray[np.uint8] | None = None
-        self._focus: tuple[float, float, float, float] | None = None
+        self._crosshair_mm = (0.0, 0.0)
+        self._pictures: dict[tuple[PlaneScreen, DoseLegend, Look], CutPicture] = {}
         self._pressed = False
-        self._drawn: tuple[PlaneScreen | None, DoseLegend, str, bool, float] | None = None
+        self._hover: tuple[float, float] | None = None
+        # Outside of the painting itself: whoever listens may paint anew.
+        self._painted.connect(self._tell_hover, Qt.ConnectionType.QueuedConnection)
 
     def draw(
         self,
@@ -71,29 +57,57 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
         watermark: str,
         stale: bool,
     ) -> None:
-        """Show a plane; None empties the view. Of the plane already shown only the crosshair is moved."""
-        for line, place in zip(self.cross, crosshair_mm, strict=True):
-            line.setPos(place)
-        state = (plane, legend, watermark, stale, self.scale_factor)
-        if state == self._drawn:
+        """Show a plane; None empties the view."""
+        shown = (self.plane, self._legend, self._crosshair_mm, self.watermark, self.stale)
+        if (plane, legend, crosshair_mm, watermark, stale) == shown:
             return
-        self._drawn = state
-        self.plane, self.watermark, self.stale = plane, watermark, stale
-        for item in (self.grey, self.wash, self.hatch, *self.cross):
-            item.setVisible(plane is not None)
-        if legend != self._legend:
-            self._legend, self._table = legend, theme.dose_table(legend)
+        self.plane, self._legend, self._crosshair_mm = plane, legend, crosshair_mm
+        self.watermark, self.stale = watermark, stale
         if plane is None:
-            for curve in (*self.levels, *self.borders):
-                curve.setVisible(False)
+            self._pictures.clear()
+        self.update()
+
+    def keep_free(self, covered: QRect | None) -> None:
+        """Write nothing under what lies over a corner of the view."""
+        if covered != self._covered:
+            self._covered = covered
+            self.update()
+
+    def at(self, x_mm: float, y_mm: float) -> QPointF:
+        """Where a place of the plane lies in the widget."""
+        return self._placement().at(x_mm, y_mm)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802
+        """Copy the picture and draw the crosshair."""
+        painter = QPainter(self)
+        picture = self._picture()
+        if picture is None:
+            painter.fillRect(self.rect(), QColor(theme.IMAGE_BACKGROUND))
         else:
-            self._set_images(plane, legend)
-            self._set_lines(plane, legend)
-            if plane.focus_mm != self._focus:
-                self._focus = plane.focus_mm
-                left, top, width, height = plane.focus_mm
-                self.box.setRange(QRectF(left, top, width, height), padding=0.0)
-        self.viewport().update()
+            painter.drawPixmap(0, 0, picture.pixels)
+            self._draw_crosshair(painter, picture)
+        painter.end()
+        if self._hover is not None:
+            self._painted.emit()
+
+    def _draw_crosshair(self, painter: QPainter, picture: CutPicture) -> None:
+        """Filled, not stroked: a dotted pen takes as long as the rest of the frame. Its middle is left free."""
+        place, free, wide = self.at(*self._crosshair_mm), round(9 * self.scale_factor), max(1, round(self.scale_factor))
+        x, y = round(place.x()) - wide // 2, round(place.y()) - wide // 2
+        for box in (
+            QRect(x, 0, wide, y - free),
+            QRect(x, y + free, wide, self.height() - y - free),
+            QRect(0, y, x - free, wide),
+            QRect(x + free, y, self.width() - x - free, wide),
+        ):
+            if box.isValid():
+                painter.fillRect(box, _CROSSHAIR)
+        # A line through a name would strike it out.
+        ratio = picture.pixels.devicePixelRatio()
+        for source in picture.written:
+            target = QRectF(source.x() / ratio, source.y() / ratio, source.width() / ratio, source.height() / ratio)
+            if target.left() <= x <= target.right() or target.top() <= y <= target.bottom():
+                painter.drawPixmap(target, picture.pixels, QRectF(source))
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
         """Go to the neighbouring cut."""
@@ -108,182 +122,62 @@ class PlaneView(pg.GraphicsView):  # type: ignore[misc]
         self._point(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802
-        """Drag the crosshair."""
-        self._point(event)
+        """Drag the crosshair, or tell where the cursor is."""
+        if self._pressed:
+            self._point(event)
+        elif self.plane is not None:
+            if self._hover is None:
+                self.update()
+            self._hover = self._placement().place_mm(event.position())
+            event.accept()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
         """Let the crosshair be."""
         self._pressed = False
 
+    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Tell that there is no cursor any more."""
+        self._hover = None
+        self.left.emit()
+
     def _point(self, event: QMouseEvent) -> None:
         if self._pressed and self.plane is not None:
-            place = self.box.mapSceneToView(self.mapToScene(event.position().toPoint()))
-            self.pointed.emit(place.x(), place.y())
+            self.pointed.emit(*self._placement().place_mm(event.position()))
         event.accept()
 
-    def _set_images(self, plane: PlaneScreen, legend: DoseLegend) -> None:
-        width, height = plane.geometry.size_mm
-        rect = QRectF(0, 0, width, height)
-        if plane.grey is not None:
-            # pyqtgraph searches for NaN on every paint unless there is none to find.
-            self.grey.setImage(
-                np.nan_to_num(plane.grey, nan=plane.grey_levels[0]), autoLevels=False, levels=plane.grey_levels
-            )
-            self.grey.setRect(rect)
-        self.wash.setVisible(plane.dose is not None)
-        if plane.dose is not None and self._table is not None:
-            known = np.nan_to_num(plane.dose, nan=0.0)
-            index = np.clip(known * (255.0 / legend.maximum_gy), 0, 255).astype(np.uint8)
-            self.wash.setImage(self._table[index], autoLevels=False, levels=(0, 255))
-            self.wash.setRect(rect)
-        hatched = plane.unevaluable is not None and bool(plane.unevaluable.any())
-        self.hatch.setVisible(hatched)
-        if hatched and plane.unevaluable is not None:
-            self.hatch.setImage(_hatching(plane.unevaluable), autoLevels=False, levels=(0, 255))
-            self.hatch.setRect(rect)
+    def _tell_hover(self) -> None:
+        if self._hover is not None:
+            x_mm, y_mm = self._hover
+            self._hover = None
+            self.hovered.emit(x_mm, y_mm)
 
-    def _set_lines(self, plane: PlaneScreen, legend: DoseLegend) -> None:
-        width = 1.8 * self.scale_factor
-        self._grow(self.levels, len(plane.isodoses))
-        for number, curve in enumerate(self.levels):
-            lines = plane.isodoses[number].lines if number < len(plane.isodoses) else None
-            _set_curve(curve, lines, theme.level_pen(legend, number, width) if lines is not None else None)
-        self._grow(self.borders, len(plane.outlines))
-        for number, curve in enumerate(self.borders):
-            outline = plane.outlines[number] if number < len(plane.outlines) else None
-            pen = None
-            if outline is not None:
-                ink = theme.series_colour(outline.series) if outline.series is not None else QColor(theme.TEXT)
-                pen = pg.mkPen(ink, width=(2.6 if outline.series is not None else 1.4) * self.scale_factor)
-            _set_curve(curve, outline.lines if outline is not None else None, pen)
+    def _placement(self) -> Placement:
+        focus = self.plane.focus_mm if self.plane is not None else (0.0, 0.0, 1.0, 1.0)
+        return placed(focus, self.width(), self.height())
 
-    def _grow(self, curves: list[pg.PlotCurveItem], count: int) -> None:
-        while len(curves) < count:
-            curve = pg.PlotCurveItem(antialias=True)
-            self.box.addItem(curve, ignoreBounds=True)
-            curves.append(curve)
-
-    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:  # noqa: N802
-        """Write what must not scale with the image: letters, names, doses of the lines, scale bar, watermark."""
-        painter.save()
-        painter.resetTransform()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self.plane is not None:
-            if self.watermark:
-                self._write_watermark(painter)
-            self._write_names(painter, self.plane)
-            self._write_letters(painter, self.plane)
-            if self.stale:
-                self._write_stale(painter)
-        painter.restore()
-
-    def _at(self, x_mm: float, y_mm: float) -> QPointF:
-        return QPointF(self.mapFromScene(self.box.mapViewToScene(QPointF(x_mm, y_mm))))
-
-    def _write_letters(self, painter: QPainter, plane: PlaneScreen) -> None:
-        width, height = self.viewport().width(), self.viewport().height()
-        size = 26 * self.scale_factor
-        painter.setFont(theme.font(size, bold=True))
-        left, right, top, bottom = plane.geometry.letters
-        pad = 6 * self.scale_factor
-        box = QRectF(pad, pad, width - 2 * pad, height - 2 * pad)
-        middle = Qt.AlignmentFlag.AlignVCenter
-        for text, where in (
-            (left, Qt.AlignmentFlag.AlignLeft | middle),
-            (right, Qt.AlignmentFlag.AlignRight | middle),
-            (top, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignHCenter),
-            (bottom, Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignHCenter),
-        ):
-            _write(painter, box, where, text, QColor("#ffe27a"))
-        painter.setFont(theme.font(14 * self.scale_factor, bold=True, narrow=True))
-        corner = Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignRight
-        _write(painter, box, corner, plane.title, QColor(theme.TEXT))
-        length = self._at(_SCALE_BAR_MM, 0).x() - self._at(0, 0).x()
-        y = height - pad - 4
-        painter.setPen(QPen(QColor(theme.TEXT), 2))
-        painter.drawLine(QPointF(pad, y), QPointF(pad + length, y))
-        strip = QRectF(pad, y - 24 * self.scale_factor, 200, 22 * self.scale_factor)
-        painter.setFont(theme.font(13 * self.scale_factor))
-        _write(painter, strip, Qt.AlignmentFlag.AlignLeft, f"{_SCALE_BAR_MM / 10:.0f} cm", QColor(theme.TEXT))
-
-    def _write_names(self, painter: QPainter, plane: PlaneScreen) -> None:
-        """Doses of the lines and names of the volumes beside them; one that would cover another is left out."""
-        letters = theme.font(14 * self.scale_factor, bold=True)
-        metrics = QFontMetricsF(letters)
-        painter.setFont(letters)
-        names = [(o.name, o.lines, theme.series_colour(o.series)) for o in plane.outlines if o.series is not None]
-        if self._legend is not None:
-            legend = self._legend
-            names += [(f"{i.level_gy:g}", i.lines, theme.level_colour(legend, i.level_gy)) for i in plane.isodoses]
-        taken: list[QRectF] = []
-        for text, lines, ink in names:
-            size = QSizeF(metrics.horizontalAdvance(text) + 6, metrics.height())
-            box = self._free(lines, size, taken)
-            if box is None:
-                continue
-            taken.append(box)
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(0, 0, 0, 190))
-            painter.drawRoundedRect(box, 3, 3)
-            painter.setPen(ink)
-            painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
-
-    def _free(self, lines: Lines, size: QSizeF, taken: list[QRectF]) -> QRectF | None:
-        """Return the first place beside the line that covers no other name; None if there is none."""
-        room = QRectF(self.viewport().rect())
-        wide, tall, gap = size.width(), size.height(), 3.0
-        offsets = ((gap, -tall / 2), (-gap - wide, -tall / 2), (-wide / 2, -gap - tall), (-wide / 2, gap))
-        for place_mm, (across, down) in zip(lines.label_places, offsets, strict=False):
-            place = self._at(*place_mm)
-            box = QRectF(QPointF(place.x() + across, place.y() + down), size)
-            if room.contains(box) and not any(box.intersects(other) for other in taken):
-                return box
-        return None
-
-    def _write_watermark(self, painter: QPainter) -> None:
-        painter.setFont(theme.font(self.viewport().height() / 7, bold=True))
-        painter.setPen(QColor(216, 180, 254, 70))
-        painter.drawText(self.viewport().rect(), int(Qt.AlignmentFlag.AlignCenter), self.watermark)
-
-    def _write_stale(self, painter: QPainter) -> None:
-        """An amber hatched rim: a shape that is seen without colour."""
-        width, height = self.viewport().width(), self.viewport().height()
-        rim = 9 * self.scale_factor
-        amber = theme.colour(Tone.CAUTION)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(amber)
-        painter.setBrush(Qt.BrushStyle.BDiagPattern)
-        brush = painter.brush()
-        brush.setColor(amber)
-        painter.setBrush(brush)
-        for strip in (
-            QRectF(0, 0, width, rim),
-            QRectF(0, height - rim, width, rim),
-            QRectF(0, 0, rim, height),
-            QRectF(width - rim, 0, rim, height),
-        ):
-            painter.drawRect(strip)
+    def _picture(self) -> CutPicture | None:
+        if self.plane is None or self._legend is None or self.width() < 1 or self.height() < 1:
+            return None
+        ratio = self.devicePixelRatioF()
+        look = Look(
+            width=round(self.width() * ratio),
+            height=round(self.height() * ratio),
+            scale=self.scale_factor * ratio,
+            watermark=self.watermark,
+            stale=self.stale,
+            covered=None if self._covered is None else _edges(self._covered, ratio),
+        )
+        key = (self.plane, self._legend, look)
+        picture = self._pictures.get(key)
+        if picture is None:
+            picture = cut_picture(*key)
+            picture.pixels.setDevicePixelRatio(ratio)
+            while len(self._pictures) >= _PICTURES_KEPT:
+                del self._pictures[next(iter(self._pictures))]
+            self._pictures[key] = picture
+        return picture
 
 
-def _set_curve(curve: pg.PlotCurveItem, lines: Lines | None, pen: QPen | None) -> None:
-    visible = lines is not None and len(lines.x_mm) > 1
-    curve.setVisible(visible)
-    if visible and lines is not None:
-        curve.setData(x=lines.x_mm, y=lines.y_mm, connect=lines.connect, pen=pen)
-
-
-def _write(painter: QPainter, box: QRectF, where: Qt.AlignmentFlag, text: str, ink: QColor) -> None:
-    """Write light letters with a dark rim, legible over any image."""
-    painter.setPen(QColor(0, 0, 0, 220))
-    for dx, dy in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
-        painter.drawText(box.translated(dx, dy), int(where), text)
-    painter.setPen(ink)
-    painter.drawText(box, int(where), text)
-
-
-def _hatching(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return RGBA that covers every second diagonal of the masked voxels: seen as a pattern, not as a dose."""
-    rows, columns = np.indices(mask.shape)
-    image = np.zeros((*mask.shape, 4), dtype=np.uint8)
-    image[mask & ((rows + columns) % 2 == 0)] = (200, 210, 220, 200)
-    return image
+def _edges(box: QRect, ratio: float) -> tuple[int, int, int, int]:
+    left, top, right, bottom = box.left(), box.top(), box.right() + 1, box.bottom() + 1
+    return round(left * ratio), round(top * ratio), round(right * ratio), round(bottom * ratio)

@@ -61,9 +61,8 @@ class PlaneGeometry:
 
     def cut(self, values: NDArray[np.generic], index: int) -> NDArray[np.generic]:
         """The plane at `index` along its normal, as a view: display row 0 on top, column 0 on the left."""
-        plane = np.moveaxis(values, self.normal_axis, 0)[index]
-        axes = [axis for axis in range(3) if axis != self.normal_axis]
-        if axes != [self.down_axis, self.right_axis]:
+        plane = values[(slice(None),) * self.normal_axis + (index,)]
+        if self.down_axis > self.right_axis:
             plane = plane.T
         rows = slice(None, None, -1) if self.down_flipped else slice(None)
         columns = slice(None, None, -1) if self.right_flipped else slice(None)
@@ -139,10 +138,16 @@ def contour_lines(
     empty = (np.empty(0), np.empty(0), np.empty(0, dtype=bool))
     if columns < 2 or rows < 2:
         return [empty for _ in levels]
-    x = (np.arange(columns) + 0.5) * spacing_mm[0]
-    y = (np.arange(rows) + 0.5) * spacing_mm[1]
-    generator = contourpy.contour_generator(
-        x, y, np.ma.masked_invalid(plane), line_type=contourpy.LineType.ChunkCombinedOffset
+    # Not `contourpy.contour_generator`: its checks of the same arguments take longer than the lines.
+    generator = contourpy.SerialContourGenerator(
+        *_indices(rows, columns),
+        plane.astype(np.float64),
+        ~np.isfinite(plane),
+        corner_mask=True,
+        line_type=contourpy.LineType.ChunkCombinedOffset,
+        fill_type=contourpy.FillType.OuterOffset,
+        quad_as_tri=False,
+        z_interp=contourpy.ZInterp.Linear,
     )
     found = []
     for level in levels:
@@ -153,8 +158,15 @@ def contour_lines(
             continue
         connect = np.ones(len(points), dtype=bool)
         connect[offsets[1:].astype(np.int64) - 1] = False
-        found.append((points[:, 0], points[:, 1], connect))
+        found.append(((points[:, 0] + 0.5) * spacing_mm[0], (points[:, 1] + 0.5) * spacing_mm[1], connect))
     return found
+
+
+@lru_cache(maxsize=64)
+def _indices(rows: int, columns: int) -> tuple[FloatArray, FloatArray]:
+    """Column and row of every voxel."""
+    column, row = np.meshgrid(np.arange(columns, dtype=np.float64), np.arange(rows, dtype=np.float64))
+    return column, row
 
 
 def bounds_mm(

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from config.settings import DisplaySettings
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
+from console.dashboard.screen_model import Cell, Tone
 from console.dashboard.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot, TogglePause
 from console.engine_process import EngineProcess, Following, Replaying
 from console.machine import machine_status
@@ -23,6 +24,13 @@ from dicom_listener.events import Kind
 from dicom_listener.record import Record
 
 _SIGNAL_MS = 200
+
+
+_TONES = {True: Tone.MUTED, False: Tone.ALERT}
+
+
+def _failure(engine: EngineProcess) -> tuple[Cell, ...]:
+    return (Cell(text=f"✕ {engine.failure}", tone=Tone.ALERT),) if engine.failure else ()
 
 
 def system_clock() -> datetime:
@@ -59,7 +67,7 @@ class LiveDashboard:
         display: DisplaySettings | None = None,
         clock: Callable[[], datetime] = system_clock,
     ) -> None:
-        self._record = record
+        self._record, self._minimum_free_mb = record, minimum_free_mb
         self._bridge = SnapshotBridge()
         self._on_snapshot = on_snapshot or (lambda _: None)
         task = Following(path=record.path, minimum_free_mb=minimum_free_mb)
@@ -78,15 +86,16 @@ class LiveDashboard:
     def stop(self) -> None:
         """Stop following and the window's clock."""
         self.engine.stop()
+        self._bridge.stop()
         self.dashboard.stop()
 
     def _receive(self, snapshot: Snapshot) -> None:
         self.dashboard.receive(snapshot)
         self._on_snapshot(snapshot)
 
-    def _status(self) -> Sequence[str]:
-        failure = (self.engine.failure,) if self.engine.failure else ()
-        return (*failure, *machine_status(self._record.path))
+    def _status(self) -> Sequence[Cell]:
+        machine = machine_status(self._record.path, minimum_free_mb=self._minimum_free_mb)
+        return (*_failure(self.engine), *(Cell(text=words, tone=_TONES[fine]) for words, fine in machine))
 
     def _act(self, action: OfTheTreatment) -> None:
         name = action.name if isinstance(action, AcknowledgeAlarms) else getpass.getuser()
@@ -168,15 +177,15 @@ class ReplayDashboard:
     def stop(self) -> None:
         """Stop replaying and the window's clock."""
         self.engine.stop()
+        self._bridge.stop()
         self.dashboard.stop()
 
     def _reached(self, moment: datetime) -> None:
         self._moment = moment
 
-    def _status(self) -> Sequence[str]:
-        halted = ("HALTED: Space goes on",) if self._paused else ()
-        failure = (self.engine.failure,) if self.engine.failure else ()
-        return (*failure, self._told, *halted)
+    def _status(self) -> Sequence[Cell]:
+        halted = (Cell(text="‖ HALTED: Space goes on", tone=Tone.CAUTION),) if self._paused else ()
+        return (*_failure(self.engine), Cell(text=self._told, tone=Tone.MUTED), *halted)
 
     def _act(self, action: OfTheTreatment) -> None:
         if isinstance(action, TogglePause):

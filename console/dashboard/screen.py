@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from config.settings import DisplaySettings, Settings
-from console.dashboard import formatting
 from console.dashboard.event_words import events_table
+from console.dashboard.planes import plane_geometries
 from console.dashboard.screen_alarms import alarm_summary, alarms_table
+from console.dashboard.screen_badge import build_badge
 from console.dashboard.screen_dvh import build_dvh
 from console.dashboard.screen_glance import build_glance
 from console.dashboard.screen_guide import build_guide
+from console.dashboard.screen_header import build_header
 from console.dashboard.screen_images import build_planes, chosen_voxel
 from console.dashboard.screen_legend import build_legend
+from console.dashboard.screen_limits import limits_table
 from console.dashboard.screen_model import (
     Badge,
     Cell,
-    Header,
     LayersOn,
     Screen,
-    State,
     Tone,
 )
 from console.dashboard.screen_news import Announcement, build_news
@@ -29,25 +30,17 @@ from console.dashboard.screen_next import build_next
 from console.dashboard.screen_probe import build_probe
 from console.dashboard.screen_tables import (
     fractions_table,
-    holmium_series_arriving,
     ledger_table,
-    limits_table,
     series_table,
-    volumes_table,
 )
 from console.dashboard.screen_trend import build_trend, series_indices
-from console.dashboard.view import ViewState
+from console.dashboard.screen_volumes import volumes_table
+from console.dashboard.view import ViewState, reference_grid
 from console.snapshot import Mode, Snapshot
-from quantify.findings import FractionResult, FractionStatus
+from quantify.findings import FractionResult
 
-_MODE_WORDS = {
-    Mode.LIVE: "LIVE",
-    Mode.REPLAY: "REPLAY — not live",
-    Mode.DEMO: "DEMO — simulated, not live",
-}
 _DISPLAY = Settings().display
 """As shipped."""
-_VIEW = ViewState()
 
 
 def build_screen(
@@ -58,7 +51,7 @@ def build_screen(
     mode: Mode,
     news: Announcement | None = None,
     display: DisplaySettings = _DISPLAY,
-    status: Sequence[str] = (),
+    status: Sequence[Cell] = (),
 ) -> Screen:
     """Everything that the window shows of a treatment.
 
@@ -78,12 +71,12 @@ def build_screen(
     legend = build_legend(display, view)
     images = _images_result(snapshot, view, shown)
     planes = build_planes(snapshot, view, images, legend, series_indices(snapshot))
-    voxel = chosen_voxel(snapshot, view)
-    badge = build_badge(snapshot, images, view=view, display=display, now=now)
+    voxel, grid = chosen_voxel(snapshot, view), reference_grid(snapshot)
+    badge = build_badge(snapshot, images, stale_after_s=display.stale_after_s, now=now)
     return Screen(
-        header=_header(snapshot, now, mode),
+        header=build_header(snapshot, now, mode),
         guide=build_guide(snapshot),
-        news=build_news(snapshot, news, now=now),
+        news=build_news(snapshot, news, now=now, view=view),
         fractions=fractions_table(snapshot, shown),
         ledger=ledger_table(snapshot, shown),
         limits=limits_table(snapshot, shown),
@@ -92,7 +85,8 @@ def build_screen(
         planes=planes,
         voxel=voxel,
         crosshairs_mm=tuple(plane.geometry.place_mm(voxel) for plane in planes),
-        images_message="" if planes else "waiting for the reference series: no image yet",
+        images_message=_images_message(snapshot) if not planes else "",
+        geometries=plane_geometries(grid) if grid is not None else (),
         legend=legend,
         layers=LayersOn(
             wash=view.wash,
@@ -139,55 +133,10 @@ def _images_result(snapshot: Snapshot, view: ViewState, shown: FractionResult | 
     return next((r for r in reversed(snapshot.results) if r.maps is not None), shown)
 
 
-def build_badge(
-    snapshot: Snapshot,
-    result: FractionResult | None,
-    *,
-    view: ViewState = _VIEW,
-    display: DisplaySettings = _DISPLAY,
-    now: datetime | None,
-) -> Badge:
-    """Which result the images show and why it may no longer stand for the patient.
-
-    It starts with ``STALE`` after a newer injection, while a newer series arrives, after a change of settings and
-    past the age limit.
-    """
-    if result is None:
-        return Badge(text="no dose yet", state=State(sign="○", word="no dose yet", tone=Tone.MUTED))
-    text = f"after {result.label}"
-    if result.acquired_at is not None:
-        text += f" · {formatting.clock(result.acquired_at)}"
-        if now is not None:
-            text += f" · age {formatting.age(now - result.acquired_at)}"
-    if result.maps is None:
-        why = result.error or "no dose map"
-        state = State(sign="✕", word=f"no dose map: {why}", tone=Tone.ALERT)
-        return Badge(text=f"{text} · {state.text}", state=state)
-    why = _stale_because(snapshot, result, now, display.stale_after_s)
-    if why:
-        state = State(sign="▨", word="STALE", tone=Tone.CAUTION)
-        return Badge(text=f"▨ STALE: {why} · {text}", state=state, stale=True)
-    if snapshot.results and result.key != snapshot.results[-1].key:
-        state = State(sign="◂", word="EARLIER", tone=Tone.CAUTION)
-        return Badge(text=f"◂ EARLIER: latest is {snapshot.results[-1].label} · {text}", state=state, stale=True)
-    if result.status is FractionStatus.PROVISIONAL:
-        return Badge(text=f"{text} · ! provisional", state=State(sign="!", word="provisional", tone=Tone.CAUTION))
-    return Badge(text=f"✓ {text}", state=State(sign="✓", word="current", tone=Tone.GOOD))
-
-
-def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | None, limit_s: float) -> str:
-    keys = [injection.key for injection in snapshot.injections]
-    later = snapshot.injections[keys.index(result.key) + 1 :] if result.key in keys else ()
-    newer = [injection for injection in later if injection.time is not None]
-    if newer:
-        return f"{newer[-1].label} injected since"
-    if snapshot.results_settings_sha256 not in ("", snapshot.settings_sha256):
-        return "settings changed since"
-    if holmium_series_arriving(snapshot) is not None:
-        return "newer series arriving"
-    if now is not None and result.acquired_at is not None and now - result.acquired_at > timedelta(seconds=limit_s):
-        return f"older than {limit_s / 60:.0f} min"
-    return ""
+def _images_message(snapshot: Snapshot) -> str:
+    if snapshot.restored:
+        return "the images are being read again"
+    return "waiting for the reference series: no image yet"
 
 
 def _glance_title(shown: FractionResult | None, badge: Badge) -> Cell:
@@ -199,23 +148,8 @@ def _glance_title(shown: FractionResult | None, badge: Badge) -> Cell:
     return Cell(text=f"after {shown.label} · ± one standard uncertainty", tone=Tone.MUTED)
 
 
-def _header(snapshot: Snapshot, now: datetime | None, mode: Mode) -> Header:
-    details = [f"ID {snapshot.patient_id}" if snapshot.patient_id else "ID not known"]
-    details.append(f"born {snapshot.patient_birth_date}" if snapshot.patient_birth_date else "birth date not known")
-    if snapshot.patient_sex:
-        details.append(snapshot.patient_sex)
-    return Header(
-        patient=snapshot.patient_name.replace("^", " ").strip() or "NAME NOT KNOWN",
-        patient_details=" · ".join(details),
-        mode=mode,
-        mode_words=_MODE_WORDS[mode],
-        clock=now.strftime("%H:%M:%S") if now is not None else "--:--:--",
-        clock_note="" if now is None else now.strftime("%Y-%m-%d UTC%z"),
-    )
-
-
-def _status(snapshot: Snapshot, machine: Sequence[str]) -> tuple[Cell, ...]:
-    cells = [Cell(text=words) for words in machine]
+def _status(snapshot: Snapshot, machine: Sequence[Cell]) -> tuple[Cell, ...]:
+    cells = [*machine]
     if snapshot.head_seq:
         cells.append(
             Cell(

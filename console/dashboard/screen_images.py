@@ -1,32 +1,38 @@
-"""The images of the screen: cuts, wash, isodose lines, outlines, what lies under the crosshair. No dose is computed."""
+"""The images of the screen: anatomy, wash, lines and what each cut says of itself. No dose is computed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from console.dashboard import formatting
-from console.dashboard.planes import PlaneGeometry, bounds_mm, contour_lines, direction_letters, plane_geometries
-from console.dashboard.screen_model import DoseLegend, Isodose, Lines, Outline, PlaneScreen
-from console.dashboard.view import ViewState, inside, reference_grid
-from console.snapshot import Anatomy, Snapshot
-from quantify.findings import FractionResult
+from console.dashboard.planes import PlaneGeometry, bounds_mm, direction_letters, plane_geometries
+from console.dashboard.screen_captions import flicker_of, position_in_question, quantity_caption
+from console.dashboard.screen_lines import isodose_lines, volume_outlines
+from console.dashboard.screen_model import DoseLegend, Isodose, PlaneScreen
+from console.dashboard.view import Quantity, ViewState, inside, reference_grid
+from console.snapshot import Anatomy, ImagedSeries, Snapshot
+from quantify.findings import FractionMaps, FractionResult
 from quantify.model import Array, EchoSeries, Grid, ParametricMap, Reason, Role, Volume
 
 # Enough around the liver to know where one is in the body.
 _FOCUS_MARGIN_MM = 30.0
 _BODY_MARGIN_MM = 8.0
-# Reasons that are worth hatching: outside the body there is never a signal.
-_HATCHED = (Reason.AIR_INTERFACE, Reason.POOR_FIT, Reason.OUTSIDE)
+# Reasons that are hatched wherever they are; where there is no signal, only inside a volume: air has none either.
+_HATCHED = np.isin(np.arange(256), (Reason.AIR_INTERFACE, Reason.POOR_FIT, Reason.OUTSIDE, Reason.MOVED))
+
+Background = Anatomy | EchoSeries | ImagedSeries
 
 
 def build_planes(
     snapshot: Snapshot, view: ViewState, result: FractionResult | None, legend: DoseLegend, indices: dict[str, int]
 ) -> tuple[PlaneScreen, ...]:
     """Axial, coronal and sagittal cuts through the chosen voxel; none while there is no image.
+
+    In the comparison: the axial cut of the fraction and that of the imaged fraction before it. In the flicker: the
+    reference or the registered fraction as anatomy, without dose.
 
     Parameters
     ----------
@@ -40,20 +46,68 @@ def build_planes(
         return ()
     voxel = chosen_voxel(snapshot, view)
     volumes = tuple(v for v in snapshot.volumes if v.grid.shape == grid.shape)
-    dose = result.maps.dose if result is not None and result.maps is not None else None
-    focus = next((v for role in (Role.LIVER, Role.HEALTHY_LIVER) for v in volumes if v.role is role), None)
+    before = imaged_before(snapshot, result)
     scene = _Scene(
         grid=grid,
         background=background,
-        dose=dose,
-        volumes=volumes if view.volumes else (),
-        focus=focus,
+        grey_levels=_grey_levels(background, view),
+        overlay=_overlay_of(result, view.quantity, first=before is None),
+        volumes=volumes,
+        outlined=view.volumes,
+        fed=_fed(snapshot, result),
+        focus=next((v for role in (Role.LIVER, Role.HEALTHY_LIVER) for v in volumes if v.role is role), None),
         indices=tuple(indices.items()),
         levels_gy=legend.levels_gy if view.isodose else (),
         wash=view.wash,
-        grey_window=view.grey_window,
+        caption=quantity_caption(snapshot, view, result, before),
+        identity=f"ID {snapshot.patient_id}" if snapshot.patient_id else "ID not known",
     )
-    return tuple(_plane(scene, geometry, voxel[geometry.normal_axis]) for geometry in plane_geometries(grid))
+    geometries = plane_geometries(grid)
+    if view.flicker is not None:
+        flicker = flicker_of(snapshot, view, grid)
+        if flicker.shown is None or flicker.reference is None:
+            scene = replace(scene, caption=" · ".join(filter(None, (flicker.caption, scene.caption))))
+        else:
+            # The same grey for the same signal in both, or the eye would see a change that is none.
+            levels = _grey_levels(flicker.reference, view)
+            scene = replace(
+                scene,
+                background=flicker.shown,
+                grey_levels=levels,
+                overlay=None,
+                outlined=True,
+                caption=flicker.caption,
+            )
+    elif view.compare:
+        second = imaged_before(snapshot, before)
+        earlier = replace(
+            scene,
+            overlay=_overlay_of(before, view.quantity, first=second is None),
+            caption=quantity_caption(snapshot, view, before, second, beside=result),
+        )
+        axial = geometries[0]
+        return tuple(_plane(each, axial, voxel[axial.normal_axis]) for each in (scene, earlier))
+    return tuple(_plane(scene, geometry, voxel[geometry.normal_axis]) for geometry in geometries)
+
+
+def imaged_before(snapshot: Snapshot, result: FractionResult | None) -> FractionResult | None:
+    """The last result with maps before this one; None before the first, or without one."""
+    found = None
+    for other in snapshot.results:
+        if result is None or other.key == result.key:
+            return found if result is not None else None
+        if other.maps is not None:
+            found = other
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Overlay:
+    """A map as laid over the anatomy; its lower bounds have no standard uncertainty, so there none is shown."""
+
+    map: ParametricMap
+    values: Array
+    bounds_known: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,31 +115,84 @@ class _Scene:
     """All that a cut depends on, apart from where it lies."""
 
     grid: Grid
-    background: Anatomy | EchoSeries
-    dose: ParametricMap | None
+    background: Background
+    grey_levels: tuple[float, float]
+    overlay: _Overlay | None
     volumes: tuple[Volume, ...]
+    outlined: bool
+    fed: frozenset[str] | None
     focus: Volume | None
     indices: tuple[tuple[str, int], ...]
     levels_gy: tuple[float, ...]
     wash: bool
-    grey_window: tuple[float, float] | None
+    caption: str
+    identity: str
 
 
-@lru_cache(maxsize=96)
+# Enough for both images of a flicker and a few steps back; more would keep the maps of treatments long closed.
+@lru_cache(maxsize=48)
 def _plane(scene: _Scene, geometry: PlaneGeometry, index: int) -> PlaneScreen:
-    dose = scene.dose
+    overlay = scene.overlay
+    marked = overlay is not None and (scene.wash or bool(scene.levels_gy))
+    shown = scene.volumes if scene.outlined else ()
     return PlaneScreen(
         geometry=geometry,
         title=_title(geometry, scene.grid, index),
         grey=_cut_float(_values(scene.background), geometry, index),
-        grey_levels=_grey_levels(scene.background, scene.grey_window),
-        dose=_cut_float(dose.values, geometry, index) if dose is not None and scene.wash else None,
-        unevaluable=_unevaluable(dose, geometry, index) if dose is not None and scene.wash else None,
-        lower_bound=None,
-        isodoses=_isodoses(dose, geometry, index, scene.levels_gy) if dose is not None else (),
-        outlines=_outlines(scene.volumes, geometry, index, dict(scene.indices)),
+        grey_levels=scene.grey_levels,
+        dose=_known(overlay, geometry, index) if overlay is not None and scene.wash else None,
+        unevaluable=_unevaluable(overlay.map, scene.volumes, geometry, index) if overlay and marked else None,
+        lower_bound=geometry.cut(overlay.map.reason, index) == Reason.LOWER_BOUND if overlay and marked else None,
+        isodoses=_isodoses(overlay, geometry, index, scene.levels_gy) if overlay is not None else (),
+        outlines=volume_outlines(shown, geometry, index, dict(scene.indices), scene.fed),
         focus_mm=_focus(scene.background, scene.focus, geometry),
+        caption=scene.caption,
+        identity=scene.identity if geometry.name == "axial" else "",
     )
+
+
+@lru_cache(maxsize=48)
+def _isodoses(
+    overlay: _Overlay, geometry: PlaneGeometry, index: int, levels_gy: tuple[float, ...]
+) -> tuple[Isodose, ...]:
+    return isodose_lines(_known(overlay, geometry, index), geometry, levels_gy) if levels_gy else ()
+
+
+@lru_cache(maxsize=12)
+def _known(overlay: _Overlay, geometry: PlaneGeometry, index: int) -> Array:
+    """The values of one cut, NaN where there is none."""
+    plane = _cut_float(overlay.values, geometry, index)
+    reason = geometry.cut(overlay.map.reason, index)
+    unknown = reason != Reason.EVALUABLE
+    if overlay.bounds_known:
+        unknown &= reason != Reason.LOWER_BOUND
+    plane[unknown] = np.nan
+    plane.flags.writeable = False
+    return plane
+
+
+def _overlay_of(result: FractionResult | None, quantity: Quantity, *, first: bool) -> _Overlay | None:
+    return None if result is None or result.maps is None else _overlay(result.maps, quantity, first)
+
+
+@lru_cache(maxsize=16)
+def _overlay(maps: FractionMaps, quantity: Quantity, first: bool) -> _Overlay | None:
+    """The same object for the same map: the cuts are told apart by it."""
+    if quantity is Quantity.UNCERTAINTY:
+        error = maps.dose.standard_error
+        return None if error is None else _Overlay(map=maps.dose, values=error, bounds_known=False)
+    # The first image has no increment: what it shows was gained since nothing.
+    shown = maps.increment if quantity is Quantity.INCREMENT and not first else maps.dose
+    return None if shown is None else _Overlay(map=shown, values=shown.values, bounds_known=True)
+
+
+def _fed(snapshot: Snapshot, result: FractionResult | None) -> frozenset[str] | None:
+    """The volumes that the position in question feeds; None: all of them."""
+    position = position_in_question(snapshot, result)
+    if snapshot.plan is None or position is None or position not in snapshot.plan.positions:
+        return None
+    own = snapshot.plan.positions[position]
+    return None if own.volumes is None else frozenset(filter(None, (*own.volumes, own.territory)))
 
 
 def chosen_voxel(snapshot: Snapshot, view: ViewState) -> tuple[int, int, int]:
@@ -101,33 +208,6 @@ def chosen_voxel(snapshot: Snapshot, view: ViewState) -> tuple[int, int, int]:
     return grid.shape[0] // 2, grid.shape[1] // 2, grid.shape[2] // 2
 
 
-def probe_words(snapshot: Snapshot, view: ViewState, result: FractionResult | None) -> str:
-    """What lies under the crosshair: place in the patient (mm), dose with its uncertainty, or why there is none."""
-    grid = reference_grid(snapshot)
-    if grid is None:
-        return ""
-    voxel = chosen_voxel(snapshot, view)
-    point = grid.affine_lps_mm[:3] @ np.array([*voxel, 1.0])
-    letters = (("L", "R"), ("P", "A"), ("H", "F"))
-    place = " ".join(f"{pair[int(value < 0)]} {abs(value):.0f}" for pair, value in zip(letters, point, strict=True))
-    return f"{place} mm: {_dose_words(result, voxel)}"
-
-
-def _dose_words(result: FractionResult | None, voxel: tuple[int, int, int]) -> str:
-    if result is None or result.maps is None:
-        return "no dose map"
-    dose = result.maps.dose
-    reason = Reason(int(dose.reason[voxel]))
-    value = float(dose.values[voxel])
-    error = float(dose.standard_error[voxel]) if dose.standard_error is not None else None
-    if reason is Reason.LOWER_BOUND:
-        return formatting.lower_bound(value, error, "Gy")
-    if reason is not Reason.EVALUABLE:
-        return f"not evaluable ({reason.sentence})"
-    words = formatting.with_uncertainty(value, error, "Gy")
-    return f"{words} (uncertainty unknown)" if words == formatting.NOT_KNOWN else words
-
-
 def _title(geometry: PlaneGeometry, grid: Grid, index: int) -> str:
     axis = geometry.normal_axis
     count = grid.shape[axis]
@@ -136,17 +216,24 @@ def _title(geometry: PlaneGeometry, grid: Grid, index: int) -> str:
     return f"{oblique}{geometry.name} {index + 1}/{count} → {direction}"
 
 
-def _values(background: Anatomy | EchoSeries) -> Array:
-    return background.values if isinstance(background, Anatomy) else background.signal[0]
+def _values(background: Background) -> Array:
+    match background:
+        case Anatomy():
+            return background.values
+        case ImagedSeries():
+            return background.registered
+        case EchoSeries():
+            first_echo: Array = background.signal[0]
+            return first_echo
 
 
 def _cut_float(values: Array, geometry: PlaneGeometry, index: int) -> Array:
-    plane = geometry.cut(values, index)
-    return np.ascontiguousarray(plane, dtype=np.float32)
+    plane: Array = np.array(geometry.cut(values, index), dtype=np.float32)
+    return plane
 
 
 @lru_cache(maxsize=4)
-def _image_levels(background: Anatomy | EchoSeries) -> tuple[float, float]:
+def _image_levels(background: Background) -> tuple[float, float]:
     sample = _values(background)[::2, ::2, ::2]
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
@@ -155,10 +242,10 @@ def _image_levels(background: Anatomy | EchoSeries) -> tuple[float, float]:
     return low, max(high, low + 1e-6)
 
 
-def _grey_levels(background: Anatomy | EchoSeries, window: tuple[float, float] | None) -> tuple[float, float]:
-    if window is None:
+def _grey_levels(background: Background, view: ViewState) -> tuple[float, float]:
+    if view.grey_window is None:
         return _image_levels(background)
-    level, width = window
+    level, width = view.grey_window
     return level - width / 2, level + width / 2
 
 
@@ -171,62 +258,35 @@ def _middle(volume: Volume) -> tuple[int, int, int]:
     return s, r, c
 
 
-@lru_cache(maxsize=16)
-def _focus(
-    background: Anatomy | EchoSeries, liver: Volume | None, geometry: PlaneGeometry
-) -> tuple[float, float, float, float]:
-    if liver is not None:
-        return bounds_mm(liver.occupancy > 0, geometry, margin_mm=_FOCUS_MARGIN_MM)
+def _focus(background: Background, liver: Volume | None, geometry: PlaneGeometry) -> tuple[float, float, float, float]:
+    return _volume_focus(liver, geometry) if liver is not None else _body_focus(background, geometry)
+
+
+@lru_cache(maxsize=6)
+def _volume_focus(liver: Volume, geometry: PlaneGeometry) -> tuple[float, float, float, float]:
+    return bounds_mm(liver.occupancy > 0, geometry, margin_mm=_FOCUS_MARGIN_MM)
+
+
+@lru_cache(maxsize=12)
+def _body_focus(background: Background, geometry: PlaneGeometry) -> tuple[float, float, float, float]:
     low, high = _image_levels(background)
     return bounds_mm(_values(background) > low + 0.1 * (high - low), geometry, margin_mm=_BODY_MARGIN_MM)
 
 
-def _unevaluable(dose: ParametricMap, geometry: PlaneGeometry, index: int) -> NDArray[np.bool_]:
-    return np.isin(geometry.cut(dose.reason, index), _HATCHED)
+def _unevaluable(
+    dose: ParametricMap, volumes: tuple[Volume, ...], geometry: PlaneGeometry, index: int
+) -> NDArray[np.bool_]:
+    reason = geometry.cut(dose.reason, index)
+    hatched: NDArray[np.bool_] = _HATCHED[reason]
+    if volumes:
+        hatched |= (reason == Reason.NO_SIGNAL) & geometry.cut(_inside(volumes), index)
+    return hatched
 
 
-def _with_label(x: NDArray[np.float64], y: NDArray[np.float64], connect: NDArray[np.bool_]) -> Lines:
-    """Lines, and the places for their name: the outermost points of the longest of them."""
-    if not len(x):
-        return Lines(x_mm=x, y_mm=y, connect=connect, label_places=())
-    ends = np.flatnonzero(~connect) + 1
-    starts = np.concatenate(([0], ends[:-1]))
-    longest = int(np.argmax(ends - starts))
-    part = slice(starts[longest], ends[longest])
-    outermost = (np.argmax(x[part]), np.argmin(x[part]), np.argmin(y[part]), np.argmax(y[part]))
-    places = tuple((float(x[part][at]), float(y[part][at])) for at in outermost)
-    return Lines(x_mm=x, y_mm=y, connect=connect, label_places=places)
-
-
-def _isodoses(
-    dose: ParametricMap, geometry: PlaneGeometry, index: int, levels_gy: tuple[float, ...]
-) -> tuple[Isodose, ...]:
-    plane = _cut_float(dose.values, geometry, index)
-    lines = contour_lines(plane, levels_gy, geometry.spacing_mm)
-    return tuple(
-        Isodose(level_gy=level, lines=_with_label(*parts)) for level, parts in zip(levels_gy, lines, strict=True)
-    )
-
-
-def _outlines(
-    volumes: tuple[Volume, ...], geometry: PlaneGeometry, index: int, indices: dict[str, int]
-) -> tuple[Outline, ...]:
-    # The healthy liver is the liver without its tumours: its border is drawn already.
-    whole = any(v.role is Role.LIVER for v in volumes)
-    drawn = [v for v in volumes if not (whole and v.role is Role.HEALTHY_LIVER)]
-    found = []
-    for volume in drawn:
-        lines = _border(volume, geometry, index)
-        if len(lines.x_mm):
-            series = indices.get(volume.name) if volume.role is Role.TUMOUR else None
-            found.append(Outline(name=volume.name, lines=lines, series=series))
-    return tuple(found)
-
-
-@lru_cache(maxsize=128)
-def _border(volume: Volume, geometry: PlaneGeometry, index: int) -> Lines:
-    plane = _cut_float(volume.occupancy, geometry, index)
-    if not plane.any():
-        return _with_label(np.empty(0), np.empty(0), np.empty(0, dtype=bool))
-    (parts,) = contour_lines(plane, (0.5,), geometry.spacing_mm)
-    return _with_label(*parts)
+@lru_cache(maxsize=2)
+def _inside(volumes: tuple[Volume, ...]) -> NDArray[np.bool_]:
+    """The voxels of any volume: once for all cuts."""
+    found = volumes[0].occupancy >= 0.5
+    for volume in volumes[1:]:
+        found |= volume.occupancy >= 0.5
+    return found

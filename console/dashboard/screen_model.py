@@ -127,6 +127,8 @@ class LimitBar:
     value_gy: float
     uncertainty_gy: float
     limit_gy: float
+    upper_95_gy: float | None = None
+    """What is held against the limit; None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,10 @@ class GlanceNumber:
     """False for what says how far to trust the doses: recovery, registration."""
     sentence: bool = False
     """There is no number: the note says why, in its place."""
+    expendable: int = 0
+    """Where there is no room for all, the highest is left out first; 0 stays."""
+    left_out: tuple[str, ...] = ()
+    """Volumes that would stand here too, were more than six numbers read at a glance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +226,8 @@ class PlaneScreen:
     """left, top, width, height of what is worth showing."""
     caption: str = ""
     """What the cut shows where it is not the current dose: ``RHA F4 − F3``, ``REFERENCE``."""
+    identity: str = ""
+    """Whose images these are: the patient's ID, on axial cuts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +242,8 @@ class DoseLegend:
     """Below 0 for what can be negative: the increment."""
     title: str = "Gy"
     words: str = "absorbed dose"
+    tooltip: str = ""
+    """What the quantity is, and where its levels are set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +257,8 @@ class DecayCurve:
     fit_signal: tuple[float, ...]
     words: str
     """R2*, its standard error and the residual of the fit."""
+    noise_sigma: float = 0.0
+    """Noise of one channel, in the signal's unit: what lies near it tells little."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +285,8 @@ class DvhCurve:
     volume_pct: tuple[float, ...]
     lower_bound: bool = False
     highlighted: bool = False
+    label: str = ""
+    """Its name at the curve; starts with ``≥`` for a lower bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,6 +299,8 @@ class DvhScreen:
     marks_gy: tuple[tuple[float, str], ...]
     """Doses with their names: limits and the dose that coverage is told at."""
     message: str
+    tooltip: str = ""
+    """Units, meaning and source of the curves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,6 +320,12 @@ class TrendSeries:
     interval_gy: tuple[float, float] | None
     flagged: bool
     label: str
+    band: tuple[tuple[float, float, float], ...] = ()
+    """The 95 % prediction interval at every point that was tested: (x, low, high)."""
+    next: tuple[float, float, float, float] | None = None
+    """What the next fraction would give: x, dose, and its 95 % interval."""
+    baseline: tuple[float, float] | None = None
+    """Dose from the positions before and its u, at 0 MBq of this one; None where it is 0 or not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,6 +341,14 @@ class TrendScreen:
     series: tuple[TrendSeries, ...]
     findings: tuple[Cell, ...]
     message: str
+    finding_series: tuple[int | None, ...] = ()
+    """The symbol of each finding, one by one; None for what concerns no single volume."""
+    planned_labels: tuple[str, ...] = ()
+    """What stands at each of ``planned_x_mbq``."""
+    limits: tuple[tuple[float, str, str], ...] = ()
+    """The plan's limits, as lines: dose (Gy), whose, and in words."""
+    tooltip: str = ""
+    """What is drawn, with unit and source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -378,3 +408,5 @@ class Screen:
     alarm_summary: State
     events: Table
     status: tuple[Cell, ...]
+    geometries: tuple[PlaneGeometry, ...] = ()
+    """Axial, coronal and sagittal, whichever of them are drawn."""

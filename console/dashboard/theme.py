@@ -42,6 +42,8 @@ FAMILY = "DejaVu Sans"
 NARROW_FAMILY = "DejaVu Sans Condensed"
 # The wash covers more where there is more dose: the anatomy stays legible under a low one.
 _WASH_ALPHA = (130, 205)
+# Of a map with a pale middle, which would hide the anatomy where there is next to no change.
+_DIVERGING_ALPHA = (30, 225)
 
 
 def colour(tone: Tone) -> QColor:
@@ -65,37 +67,50 @@ def series_symbol(index: int) -> str:
 
 
 def font(pixels: float, *, bold: bool = False, narrow: bool = False) -> QFont:
-    """Return the window's letters at a height in pixels."""
+    """Return the window's letters at a height in pixels; the same object for the same letters, not to be changed."""
+    return _font(max(8, round(pixels)), bold, narrow)
+
+
+@lru_cache(maxsize=256)
+def _font(pixels: int, bold: bool, narrow: bool) -> QFont:
     made = QFont(NARROW_FAMILY if narrow else FAMILY)
-    made.setPixelSize(max(8, round(pixels)))
+    made.setPixelSize(pixels)
     made.setBold(bold)
     return made
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def dose_table(legend: DoseLegend) -> NDArray[np.uint8]:
-    """Return 256 × RGBA from 0 Gy to the legend's maximum: transparent under its threshold."""
+    """Return 256 × RGBA from the legend's lowest to its highest dose: transparent nearer to 0 than its threshold."""
     table: NDArray[np.uint8] = pg.colormap.get(legend.colour_map).getLookupTable(nPts=256, alpha=True).astype(np.uint8)
     table = table.copy()
-    table[:, 3] = np.linspace(*_WASH_ALPHA, 256).astype(np.uint8)
-    table[: int(np.ceil(255 * legend.threshold_gy / legend.maximum_gy)), 3] = 0
+    size_gy = np.abs(np.linspace(legend.minimum_gy, legend.maximum_gy, 256))
+    alpha = _DIVERGING_ALPHA if legend.minimum_gy < 0 else _WASH_ALPHA
+    table[:, 3] = np.round(np.interp(size_gy, (0.0, legend.maximum_gy), alpha))
+    table[size_gy < legend.threshold_gy, 3] = 0
     return table
 
 
 @lru_cache(maxsize=64)
 def level_colour(legend: DoseLegend, level_gy: float) -> QColor:
     """Return the colour of an isodose line: the wash's at that dose, lightened so that it stands out of it."""
-    row = pg.colormap.get(legend.colour_map).map(min(1.0, level_gy / legend.maximum_gy), mode="byte")
+    share = (level_gy - legend.minimum_gy) / (legend.maximum_gy - legend.minimum_gy)
+    row = pg.colormap.get(legend.colour_map).map(min(1.0, max(0.0, share)), mode="byte")
     red, green, blue = (round(0.35 * int(v) + 0.65 * 255) for v in np.ravel(row)[:3])
     return QColor(red, green, blue)
 
 
+@lru_cache(maxsize=64)
 def level_pen(legend: DoseLegend, number: int, width: float) -> QPen:
-    """Return the stroke of the legend's n-th isodose level, by colour and by dash pattern."""
+    """Return the stroke of the legend's n-th level, by colour and by dash pattern: −20 Gy is dashed like 20 Gy.
+
+    The same object for the same stroke, not to be changed.
+    """
     pen = QPen(level_colour(legend, legend.levels_gy[number]))
     pen.setWidthF(width)
     pen.setCosmetic(True)
-    from_top = len(legend.levels_gy) - 1 - number
+    sizes = sorted({abs(level) for level in legend.levels_gy})
+    from_top = len(sizes) - 1 - sizes.index(abs(legend.levels_gy[number]))
     dashes = _DASHES[max(0, len(_DASHES) - 1 - from_top)]
     if dashes:
         pen.setDashPattern(list(dashes))

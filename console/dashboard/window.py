@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
 
 from console.dashboard import theme
 from console.dashboard.acknowledge_dialog import AcknowledgeDialog
@@ -17,7 +17,9 @@ from console.dashboard.header_panel import GuidePanel, HeaderPanel
 from console.dashboard.image_panel import ImagePanel
 from console.dashboard.news_panel import NewsPanel
 from console.dashboard.overlay import HelpOverlay
-from console.dashboard.screen_model import DISCLAIMER, Cell, Screen, Tone
+from console.dashboard.planes import PlaneGeometry
+from console.dashboard.screen_model import DISCLAIMER, Screen, Tone
+from console.dashboard.status_line import StatusLine
 from console.dashboard.table_panel import Panel, TableView
 from console.dashboard.trend_panel import TrendPanel
 from console.dashboard.view import (
@@ -137,7 +139,7 @@ class DashboardWindow(QMainWindow):
         rim = f"QFrame#panel {{ border: 3px solid {theme.TONES[Tone.ALERT]}; }}" if grave else ""
         theme.restyle(self.alarms_frame, rim)
         self.events.draw(screen.events)
-        self._draw_status(screen.status)
+        self.status.draw(screen.status)
         self._draw_frame(screen.header.mode)
 
     def _make_panels(self) -> None:
@@ -150,12 +152,9 @@ class DashboardWindow(QMainWindow):
         self.details = DetailsPanel()
         self.alarms = TableView(wrapped=2, pixels=15, spread=1.6)
         self.events = TableView(wrapped=1, pixels=14, log=True)
-        self.status, self.disclaimer = QLabel(), QLabel(DISCLAIMER)
-        for label in (self.status, self.disclaimer):
-            label.setObjectName("status")
-            label.setTextFormat(Qt.TextFormat.PlainText)
-            label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
-        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.status, self.disclaimer = StatusLine(), QLabel(DISCLAIMER)
+        self.disclaimer.setObjectName("status")
+        self.disclaimer.setTextFormat(Qt.TextFormat.PlainText)
 
     def _lay_out(self) -> None:
         self.left, self.glance_frame = QWidget(), Panel("", self.glance)
@@ -209,7 +208,7 @@ class DashboardWindow(QMainWindow):
             return
         self._scale = scale
         self.setStyleSheet(theme.style_sheet(scale))
-        panels = (self.guide, self.news, self.images, self.glance, self.trend, self.details)
+        panels = (self.guide, self.news, self.status, self.images, self.glance, self.trend, self.details)
         tables = (self.fractions, self.ledger, self.limits, self.series, self.alarms, self.events)
         for panel in (*panels, *tables):
             panel.set_scale(scale)
@@ -219,10 +218,6 @@ class DashboardWindow(QMainWindow):
         self.bottom.setFixedHeight(round(290 * scale))
         if self.screen_drawn is not None:
             self.guide.draw(self.screen_drawn.guide)
-
-    def _draw_status(self, cells: tuple[Cell, ...]) -> None:
-        self.status.setText("   |   ".join(cell.text for cell in cells))
-        self.status.setToolTip("\n".join(cell.tooltip or cell.text for cell in cells))
 
     def _draw_frame(self, mode: Mode) -> None:
         ink = theme.BACKGROUND if mode is Mode.LIVE else theme.NOT_LIVE
@@ -267,9 +262,9 @@ class DashboardWindow(QMainWindow):
         elif key in _KEYS:
             self._on_action(_KEYS[key])
         elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier and key in _CORONAL_KEYS:
-            self._step(*_CORONAL_KEYS[key])
+            self._step_along(*_CORONAL_KEYS[key])
         elif key in _STEP_KEYS:
-            self._step(*_STEP_KEYS[key])
+            self._step_along(*_STEP_KEYS[key])
         elif Qt.Key.Key_0 <= key <= Qt.Key.Key_9:
             self._on_action(SelectFraction(number=key - Qt.Key.Key_0))
         elif key == Qt.Key.Key_A:
@@ -314,7 +309,15 @@ class DashboardWindow(QMainWindow):
         screen = self.screen_drawn
         if screen is None or plane >= len(screen.planes):
             return
-        geometry = screen.planes[plane].geometry
+        self._move(screen, screen.planes[plane].geometry, steps)
+
+    def _step_along(self, plane: int, steps: int) -> None:
+        """As `_step`, along the normal of a plane that may not be drawn now: a key means the same in every view."""
+        screen = self.screen_drawn
+        if screen is not None and plane < len(screen.geometries):
+            self._move(screen, screen.geometries[plane], steps)
+
+    def _move(self, screen: Screen, geometry: PlaneGeometry, steps: int) -> None:
         voxel = list(screen.voxel)
         voxel[geometry.normal_axis] += steps * geometry.towards
         self._on_action(PlaceCrosshair(voxel=(voxel[0], voxel[1], voxel[2])))

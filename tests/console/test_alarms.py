@@ -391,3 +391,12 @@ def test_a_series_own_alarm_stays_one_when_the_injection_is_recorded_after_it(ro
     )
     assert before.id == after.id
     assert after.position == "RHA"
+
+
+def test_an_image_that_comes_after_its_series_was_complete_is_low():
+    bound = Binding(series_key="k", role="fraction", position="RHA", fraction=1)
+    whole, late = series(revision=1), series(revision=3)
+    assert "late_image" not in [a.kind for a in alarms(series=(whole,), bindings=(bound,))]
+    (alarm,) = [a for a in alarms(series=(late,), bindings=(bound,)) if a.kind == "late_image"]
+    assert alarm.priority == Priority.LOW
+    assert "2 images came after it was complete" in alarm.text

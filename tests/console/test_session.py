@@ -247,10 +247,10 @@ def test_a_machine_alarm_can_be_acknowledged(record):
 def test_the_machine_sees_whether_a_listener_holds_the_file(record):
     assert [a.kind for a in machine_alarms(record.path, NINE, minimum_free_mb=500.0)] == ["listener_down"]
     assert machine_alarms(record.path, NINE, minimum_free_mb=500.0)[0].priority == Priority.HIGH
-    assert machine_status(record.path)[0].startswith("LISTENER DOWN")
+    assert machine_status(record.path, minimum_free_mb=0.0)[0][0].startswith("LISTENER DOWN")
     with FileLock.acquire(record.path, "listener"):
         assert machine_alarms(record.path, NINE, minimum_free_mb=500.0) == ()
-        assert machine_status(record.path)[0] == "listener running"
+        assert machine_status(record.path, minimum_free_mb=0.0)[0] == ("listener running", True)
 
 
 def test_a_full_disk_is_a_high_alarm(record, monkeypatch):

@@ -59,6 +59,11 @@ def test_from_three_points_on_it_is_the_line_of_the_trend():
     assert found.dose_gy == pytest.approx(tested.expected_gy) == pytest.approx((4 * 71 + 39 - 2 * 13) / 3)
 
 
+def test_the_standard_uncertainty_of_a_projection_is_that_of_its_interval():
+    assert projected((11.0,)).u_gy == pytest.approx(4 * 0.5)
+    assert projected(()).u_gy is None
+
+
 def test_later_points_count_in_the_projection():
     assert projected((10, 40, 70, 85)).dose_gy < projected((10, 40, 70, 100)).dose_gy
 

@@ -20,7 +20,8 @@ from console.dashboard.view import PlaceCrosshair, SelectFraction, ToggleLayer, 
 from console.snapshot import Mode, Snapshot
 from dicom_listener.events import Kind
 from dicom_listener.images import SeriesStatus
-from quantify.findings import FractionStatus, Priority, Registration, RegistrationStatus, VolumeStatus
+from quantify.findings import FractionStatus, Registration, RegistrationStatus, VolumeStatus
+from quantify.monte_carlo import Spread
 
 NOW = START + timedelta(minutes=58, seconds=10)
 
@@ -37,7 +38,7 @@ def texts(screen: Screen) -> list[str]:
     )  # fmt: skip
     found = [cell.text for table in tables for row in table.rows for cell in row.cells]
     found += [f"{n.label} {n.value} {n.detail} {n.note}" for n in screen.glance]
-    return [*found, screen.badge.text, screen.probe, *(c.text for c in screen.trend.findings)]
+    return [*found, screen.badge.text, screen.probe.words, *(c.text for c in screen.trend.findings)]
 
 
 def volume_row(screen: Screen, name: str) -> list[str]:
@@ -102,16 +103,17 @@ def test_a_volume_that_cannot_be_evaluated_shows_the_reason_and_no_number(words)
     screen = screen_of(words)
     row = volume_row(screen, "Tumour 3")
     assert row[3] == "— not evaluable"
-    assert "air interface" in row[8]
+    assert "air interface" in row[-1]
     glance = next(n for n in screen.glance if n.label == "Tumour 3")
     assert (glance.value, glance.detail) == ("—", "not evaluable")
     assert all(s.volume != "Tumour 3" for s in screen.trend.series)
 
 
 def test_the_flag_says_per_cent_gray_and_the_prediction_interval(words):
-    (finding,) = screen_of(words).trend.findings
-    assert finding.text == ("▼ Tumour 2: −18 % from the line (−19 Gy), outside the prediction interval 98…115 Gy")
-    assert finding.tone is Tone.CAUTION
+    verdict, finding, *_ = screen_of(words).trend.findings
+    assert verdict.text == "! 1 of 3 tested flagged: ≥ 10 % from the line (EMERITUS-1)"
+    assert finding.text == "▼ Tumour 2: −18 % (−19 Gy), outside the prediction interval 98…115 Gy"
+    assert finding.tone is verdict.tone is Tone.CAUTION
 
 
 def test_a_flag_inside_the_prediction_interval_is_still_a_flag(words):
@@ -171,8 +173,8 @@ def test_a_series_that_cannot_serve_as_fraction_makes_nothing_stale(finished):
 
 
 def test_changed_settings_make_the_map_stale(finished):
-    assert "STALE: settings changed" in screen_of(finished, maps_settings_sha256="other").badge.text
-    assert not screen_of(finished, maps_settings_sha256=finished.settings_sha256).badge.stale
+    assert "STALE: settings changed" in screen_of(replace(finished, inputs="b", results_inputs="a")).badge.text
+    assert not screen_of(replace(finished, inputs="b", results_inputs="b")).badge.stale
 
 
 def test_the_age_limit_makes_the_map_stale(finished):
@@ -219,7 +221,7 @@ def test_each_fraction_has_a_sign_and_a_word(between):
     rows = [[c.text for c in row.cells] for row in screen_of(between).fractions.rows if not row.heading]
     assert [row[1] for row in rows] == ["✓ F1", "✓ F2", "● F3", "○ F4", "○ F1", "○ F2"]
     assert rows[2][3] == "given 10:35, series arriving 214/400"
-    assert rows[3][3] == "planned"
+    assert rows[3][3] == "planned, 30 % of RHA"
 
 
 def test_an_unconfirmed_binding_is_said(words):
@@ -231,12 +233,12 @@ def test_an_unconfirmed_binding_is_said(words):
 def test_activity_not_imaged_stands_in_the_ledger(between):
     ledger = {row.cells[0].text: row.cells[1].text for row in screen_of(between).ledger.rows}
     assert ledger["! not imaged"] == "387 MBq not imaged"
-    assert ledger["measured after RHA F2"] == "540 ± 40 MBq"
+    assert ledger["MRI RHA F2"] == "540 ± 40 MBq · 104 ± 8 %"
 
 
 def test_a_limit_stands_beside_its_value(words):
     (row,) = screen_of(words).limits.rows
-    assert row.cells[1].text == "31.0 ± 2.4 Gy, limit 55 Gy"
+    assert row.cells[1].text.startswith("31.0 ± 2.4 Gy, limit 55 Gy")
     assert row.cells[0].tone is Tone.GOOD
 
 
@@ -247,10 +249,9 @@ def test_a_dose_over_its_limit_is_an_alert_with_a_sign(words):
     assert row.cells[0].tone is Tone.ALERT
 
 
-def test_a_high_alarm_marks_the_volume_before_its_mean_is_over_the_limit(words):
-    first = words.alarms[0]
-    alarm = replace(first.alarm, priority=Priority.HIGH, kind="healthy_liver_limit", volume="Healthy liver")
-    screen = screen_of(replace(words, alarms=(replace(first, alarm=alarm),)))
+def test_an_upper_bound_over_the_limit_marks_the_volume_before_its_mean_is_over(words):
+    spread = Spread(value=52.0, u=2.4, low_95=47.0, high_95=57.0)
+    screen = screen_of(with_volume(words, "Healthy liver", dose_mean_gy=52.0, intervals={"dose_mean_gy": spread}))
     assert screen.limits.rows[0].cells[0].tone is Tone.ALERT
     assert next(n for n in screen.glance if n.bar is not None).note == "▲ upper bound over limit 55 Gy"
 
@@ -259,7 +260,7 @@ def test_recovery_and_registration_in_words(words):
     glance = {n.label: n for n in screen_of(words).glance}
     assert (glance["Recovery"].value, glance["Recovery"].detail) == ("104", "± 8 %")
     assert (glance["Registration"].value, glance["Registration"].detail) == ("1.2", "mm 0.3°")
-    assert glance["Registration"].note == "✓ similarity 0.97 · ok"
+    assert glance["Registration"].note == "✓ ok · shift corrected"
 
 
 def test_a_failed_registration_is_an_alert(words):
@@ -285,11 +286,11 @@ def test_the_guide_says_what_is_waited_for_at_the_start(snapshot, current, sente
 
 
 def test_the_guide_follows_injection_series_and_result(finished, between):
-    assert screen_of(finished).guide.sentence == "waiting for injection LHA F1 (93 MBq planned)"
+    assert screen_of(finished).guide.sentence == "waiting for injection LHA F1 (position 2/2, 93 MBq planned)"
     given = replace(between, series=between.series[:-1])
-    assert screen_of(given).guide.sentence == "waiting for series RHA F3"
+    assert screen_of(given).guide.sentence == "waiting for series RHA F3 (position 1/2, injected 10:35)"
     guide = screen_of(between).guide
-    assert guide.sentence == "series RHA F3 arriving"
+    assert guide.sentence == "series RHA F3 arriving (position 1/2)"
     assert guide.progress is not None
     assert (guide.progress.received, guide.progress.expected) == (214, 400)
     assert screen_of(replace(finished, injections=finished.injections[:4])).guide.sentence.startswith("every planned")
@@ -300,10 +301,10 @@ def test_alarms_wait_in_order_and_acknowledging_does_not_clear(words):
     assert screen.unacknowledged == ("trend:RHA:4:Tumour 2",)
     first, second = ([c.text for c in row.cells] for row in screen.alarms.rows)
     assert first[0] == "▲ LOW"
-    assert first[2].endswith("active · not acknowledged")
+    assert first[2].endswith("· not acknowledged")
     assert second[0] == "▲▲ MEDIUM"
     assert second[2].endswith("active · seen by J. Jansen 10:03")
-    assert "1 unacknowledged" in screen.alarm_summary.text
+    assert screen.alarm_summary.text == "▲ 1 low, unacknowledged"
 
 
 def test_events_are_told_newest_first_with_the_room_s_time(words):
@@ -341,14 +342,14 @@ def test_an_event_of_an_unknown_kind_is_named_as_it_is(words):
 
 
 def test_the_probe_tells_place_dose_and_uncertainty(finished):
-    probe = screen_of(finished).probe
+    probe = screen_of(finished).probe.words
     assert re.fullmatch(r"R \d+ P \d+ H \d+ mm: \d+ ± \d+ Gy", probe)
 
 
 def test_the_probe_tells_why_there_is_no_dose(finished):
     index = np.argwhere(finished.results[-1].maps.dose.reason == 2)[0]
     view = change_view(ViewState(), PlaceCrosshair(voxel=tuple(int(i) for i in index)), finished)
-    assert screen_of(finished, view).probe.endswith("not evaluable (air interface)")
+    assert screen_of(finished, view).probe.words.endswith("not evaluable (air interface)")
 
 
 def test_layers_come_off_and_on(finished):

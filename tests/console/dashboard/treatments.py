@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import numpy as np
+from scipy.special import ndtri
 
-from console.snapshot import Anatomy, Binding, RaisedAlarm, Snapshot
+from config.plan import LimitPlan
+from config.settings import AlarmSettings, QuantificationSettings
+from console.snapshot import Anatomy, Binding, RaisedAlarm, Snapshot, VolumeSource
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
+from quantify.dvh import exact_dvh, volume_receiving
 from quantify.findings import (
     Alarm,
     FractionMaps,
@@ -26,6 +30,9 @@ from quantify.findings import (
     VolumeStatus,
 )
 from quantify.model import EchoSeries, Grid, ParametricMap, Reason, Role, Volume
+from quantify.monte_carlo import Spread
+from quantify.projection import ActivityLeft, Projection
+from quantify.trend import K95
 
 ZONE = timezone(timedelta(hours=1))
 START = datetime(2026, 3, 4, 10, 0, tzinfo=ZONE)
@@ -34,6 +41,7 @@ ACTIVITIES = (129.0, 387.0, 387.0, 387.0)
 TUMOUR_1 = (14.0, 52.0, 88.0, 118.0)
 TUMOUR_2 = (12.0, 44.0, 75.0, 88.0)
 HEALTHY = (3.1, 12.4, 21.7, 31.0)
+COVERAGE_GY = 90.0
 
 
 def axial_grid() -> Grid:
@@ -84,7 +92,7 @@ def phantom(grid: Grid) -> tuple[Anatomy, tuple[Volume, ...], dict[str, np.ndarr
             role=roles.get(name, Role.TUMOUR),
             occupancy=shape.astype(np.float32),
             grid=grid,
-            contour_volume_ml=50.0,
+            contour_volume_ml=float(shape.sum()) * grid.voxel_volume_ml,
         )
         for name, shape in shapes.items()
     )
@@ -114,7 +122,11 @@ def maps_of(grid: Grid, shapes: dict[str, np.ndarray], number: int) -> FractionM
 
 
 def statistics(name: str, role: Role, mean: float, u: float, volume_ml: float, **changes: object) -> VolumeStatistics:
-    """One volume's numbers around a mean dose."""
+    """One volume's numbers around a mean dose: normal, with a spread of 0.3 times the mean."""
+    at = np.linspace(0.002, 0.998, 60)
+    dvh = exact_dvh(np.maximum(mean * (1 + 0.3 * ndtri(at)), 0.0), np.ones(at.size))
+    tumour = role is Role.TUMOUR
+    covered = volume_receiving(dvh, COVERAGE_GY)
     made = VolumeStatistics(
         name=name,
         role=role,
@@ -128,7 +140,14 @@ def statistics(name: str, role: Role, mean: float, u: float, volume_ml: float, *
         d90_gy=0.6 * mean,
         d70_gy=0.8 * mean,
         d50_gy=0.97 * mean,
-        tnr=3.2 if role is Role.TUMOUR else None,
+        tnr=3.2 if tumour else None,
+        coverage=covered if tumour else None,
+        dvh=dvh,
+        intervals={
+            "dose_mean_gy": Spread(value=mean, u=u, low_95=mean - 2 * u, high_95=mean + 2 * u),
+            "d70_gy": Spread(value=0.8 * mean, u=1.2 * u, low_95=0.8 * mean - 2.4 * u, high_95=0.8 * mean + 2.4 * u),
+            "coverage": Spread(value=covered, u=0.05, low_95=max(0.0, covered - 0.1), high_95=min(1.0, covered + 0.1)),
+        },
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -171,6 +190,8 @@ def result(number: int, *, maps: FractionMaps | None = None) -> FractionResult:
         ),
         volumes=volumes,
         trend=trend(number),
+        projection=projection(number),
+        activity_left={"Healthy liver": ActivityLeft(mbq=900.0 - 30.0 * number, method="line")},
         maps=maps,
     )
 
@@ -261,10 +282,34 @@ def event(seq: int, minute: float, kind: Kind, payload: dict[str, object]) -> Ev
     )
 
 
+def limit(volume: str, dose_gy: float, **provenance: str) -> LimitPlan:
+    """A limit; what is not given of its provenance the plan does not state."""
+    return LimitPlan(volume=volume, dose_gy=dose_gy, **provenance)
+
+
+def projection(number: int) -> dict[str, Projection]:
+    """What the fraction after `number` (from 0) of the position RHA would give; nothing after its last."""
+    if number + 1 >= len(ACTIVITIES):
+        return {}
+    method = "proportional" if number < 2 else "line"
+    made = {}
+    for name, doses in (("Tumour 1", TUMOUR_1), ("Tumour 2", TUMOUR_2), ("Healthy liver", HEALTHY)):
+        half = K95 * (2.0 + 0.08 * doses[number + 1])
+        dose = doses[number + 1]
+        made[name] = Projection(dose_gy=dose, low_95_gy=dose - half, high_95_gy=dose + half, method=method)
+    none = Projection(dose_gy=None, low_95_gy=None, high_95_gy=None, method="none", message="not measured")
+    return made | {"Tumour 3": none}
+
+
 def plan() -> SimpleNamespace:
     """As much of a plan as the dashboard reads."""
     return SimpleNamespace(
-        time_zone="Europe/Amsterdam", limits=(SimpleNamespace(volume="Healthy liver", dose_gy=55.0),)
+        time_zone="Europe/Amsterdam",
+        limits=(limit("Healthy liver", 55.0),),
+        positions={
+            "RHA": SimpleNamespace(territory=None, volumes=("Tumour 1", "Tumour 2")),
+            "LHA": SimpleNamespace(territory=None, volumes=("Tumour 3",)),
+        },
     )
 
 
@@ -276,7 +321,9 @@ def display_settings() -> SimpleNamespace:
             isodose_levels_gy=(20.0, 50.0, 80.0, 100.0, 120.0, 150.0),
             colour_map="inferno",
             stale_after_s=1800.0,
-        )
+        ),
+        quantification=QuantificationSettings(),
+        alarms=AlarmSettings(),
     )
 
 
@@ -372,6 +419,10 @@ def treatment(
         reference=_reference(anatomy) if images else None,
         anatomy=anatomy if images else None,
         volumes=volumes if images else (),
+        volume_sources={
+            name: VolumeSource(title="structure set 'Contours'", sha256=f"{number}c4e9a" + "0" * 58, version=number)
+            for number, name in enumerate(("Liver", "Tumour 1", "Tumour 2", "Tumour 3"), start=1)
+        },
         results=made,
         awaited=awaited,
         not_imaged_mbq=ACTIVITIES[given - 1] if given > results else 0.0,

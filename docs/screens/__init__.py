@@ -1,0 +1,1 @@
+"""How the pictures of the documentation are made; see `docs/make_screens.py`."""
