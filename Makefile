@@ -47,7 +47,7 @@ fuzz: setup
 	@$(BIN)/python -m benchmarks.fuzz --seconds $(or $(FUZZ_S),60)
 
 screens: setup
-	@$(BIN)/python docs/make_screens.py
+	@$(BIN)/python docs/make_screens.py --all
 
 lock:
 	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

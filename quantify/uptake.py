@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from quantify.findings import FractionResult, TrendPoint, TrendStatus
+from quantify.findings import FractionResult, TrendPoint, TrendStatus, VolumeStatistics, VolumeStatus
 from quantify.imaged import Physics, VolumeOfInterest
 from quantify.model import Role, Volume
 from quantify.monte_carlo import MeasuredDose
@@ -72,8 +72,35 @@ def with_trends(
                     changed[n] = replace(changed[n], trend={**changed[n].trend, name: _mixed(name)})
                     continue
                 so_far = replace(course, points=points[:count])
+                point = _undecided(point, [results[k].volumes.get(name) for k in here[:count]])
                 changed[n] = _with_volume(changed[n], name, point, so_far, doses[n].get(name), physics, outlook)
     return changed
+
+
+def _undecided(point: TrendPoint, so_far: Sequence[VolumeStatistics | None]) -> TrendPoint:
+    """The point, or one that is not testable where lower bounds decide nothing.
+
+    A dose that is at least D may lie anywhere above D: only that it is above its line can be told from it. A line
+    through a lower bound may itself lie too low, so nothing can be told from that.
+    """
+    if point.status != TrendStatus.TESTED or so_far[-1] is None:
+        return point
+    if any(own is not None and own.status == VolumeStatus.LOWER_BOUND for own in so_far[:-1]):
+        why = "its line rests on a lower bound (≥): nothing can be held against it"
+    elif so_far[-1].status == VolumeStatus.LOWER_BOUND and not (point.flagged and point.direction == "above"):
+        why = "only a lower bound (≥) of its dose is known: it may lie anywhere above"
+    else:
+        return point
+    return replace(
+        point,
+        status=TrendStatus.NOT_TESTABLE,
+        message=why,
+        deviation_pct=None,
+        deviation_gy=None,
+        flagged=None,
+        direction=None,
+        significant=None,
+    )
 
 
 def _mixed(volume: str) -> TrendPoint:

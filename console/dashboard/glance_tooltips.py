@@ -17,9 +17,11 @@ def dose_tooltip(snapshot: Snapshot, result: FractionResult, statistics: VolumeS
     if statistics.status is VolumeStatus.NOT_EVALUABLE:
         lines.append(f"not evaluable: {statistics.message or 'too few voxels can be evaluated'}")
         return "\n".join([*lines, _source(snapshot, "§2")])
-    lines.append(f"{dose_words(statistics)}, ± is one standard uncertainty (k = 1){_interval(statistics)}")
     if statistics.status is VolumeStatus.LOWER_BOUND:
-        lines.append(f"lower bound: {statistics.message or 'part of the volume is at the noise floor'}")
+        why = statistics.message or "part of the volume is at the noise floor"
+        lines.append(f"{dose_words(statistics)}, lower bound: {why}; the truth may be anything above")
+    else:
+        lines.append(f"{dose_words(statistics)}, ± is one standard uncertainty (k = 1){_interval(statistics)}")
     lines += [line for line in (_d70_line(statistics), _coverage_line(snapshot, statistics)) if line]
     point = result.trend.get(statistics.name)
     if point is not None and point.deviation_pct is not None:

@@ -10,7 +10,7 @@ from config.settings import DisplaySettings, Settings
 from console.dashboard.event_words import events_table
 from console.dashboard.planes import plane_geometries
 from console.dashboard.screen_alarms import alarm_summary, alarms_table
-from console.dashboard.screen_badge import build_badge
+from console.dashboard.screen_badge import build_badge, is_unconfirmed
 from console.dashboard.screen_dvh import build_dvh
 from console.dashboard.screen_glance import build_glance
 from console.dashboard.screen_guide import build_guide
@@ -98,7 +98,7 @@ def build_screen(
             probe=view.probe,
         ),
         probe=build_probe(snapshot, view, images),
-        glance_title=_glance_title(images, badge),
+        glance_title=_glance_title(snapshot, images, badge),
         glance=build_glance(snapshot, shown, last_good=images),
         next=build_next(snapshot, shown),
         trend=build_trend(snapshot, shown),
@@ -139,12 +139,14 @@ def _images_message(snapshot: Snapshot) -> str:
     return "waiting for the reference series: no image yet"
 
 
-def _glance_title(shown: FractionResult | None, badge: Badge) -> Cell:
+def _glance_title(snapshot: Snapshot, shown: FractionResult | None, badge: Badge) -> Cell:
     """Which fraction the big numbers belong to, and whether it is still the patient's state."""
     if shown is None:
         return Cell(text="AT A GLANCE")
-    if badge.stale:
+    if badge.stale or badge.state.tone is Tone.CAUTION:
         return Cell(text=f"{badge.state.text} · after {shown.label} · ± k = 1", tone=Tone.CAUTION)
+    if is_unconfirmed(snapshot, shown):
+        return Cell(text=f"after {shown.label} · ± k = 1 · ? binding unconfirmed", tone=Tone.CAUTION)
     return Cell(text=f"after {shown.label} · ± one standard uncertainty", tone=Tone.MUTED)
 
 

@@ -37,9 +37,10 @@ def build_badge(
         why = result.error or "no dose map"
         state = State(sign="✕", word=f"no dose map: {why}", tone=Tone.ALERT)
         return Badge(text=f"{text} · {state.text}", state=state)
-    if snapshot.results and result.key != snapshot.results[-1].key:
+    latest = next((r for r in reversed(snapshot.results) if r.maps is not None), result)
+    if result.key != latest.key:
         state = State(sign="◂", word="EARLIER", tone=Tone.CAUTION)
-        return Badge(text=f"◂ EARLIER: latest is {snapshot.results[-1].label} · {text}", state=state, stale=True)
+        return Badge(text=f"◂ EARLIER: latest is {latest.label} · {text}", state=state, stale=True)
     why = _stale_because(snapshot, result, now, stale_after_s)
     if why:
         state = State(sign="▨", word="STALE", tone=Tone.CAUTION)
@@ -47,6 +48,12 @@ def build_badge(
     if result.status is FractionStatus.PROVISIONAL:
         return Badge(text=f"{text} · ! provisional", state=State(sign="!", word="provisional", tone=Tone.CAUTION))
     return Badge(text=f"✓ {text}", state=State(sign="✓", word="current", tone=Tone.GOOD))
+
+
+def is_unconfirmed(snapshot: Snapshot, result: FractionResult) -> bool:
+    """Whether nobody has confirmed yet that the series of this result shows this injection."""
+    bound = [b for b in snapshot.bindings if b.role == "fraction" and (b.position, b.fraction) == result.key]
+    return any(not binding.confirmed for binding in bound)
 
 
 def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | None, limit_s: float) -> str:

@@ -14,7 +14,7 @@ from console.dashboard.screen_limits import (
     gy_like,
     limit_of,
     limit_state,
-    upper_95_gy,
+    told_upper_95_gy,
 )
 from console.dashboard.screen_model import GlanceNumber, LimitBar, State, Tone
 from console.dashboard.screen_tables import dose_words, recovery_words
@@ -183,7 +183,7 @@ def _limited(
 ) -> GlanceNumber:
     value, detail = _big_and_small(statistics)
     limit = limit_of(snapshot, statistics.name)
-    upper, u, bar = upper_95_gy(statistics), statistics.dose_mean_u_gy, None
+    upper, u, bar = told_upper_95_gy(statistics), statistics.dose_mean_u_gy, None
     left = activity_left_words(snapshot, result, statistics.name)
     small = [f"95 % ≤ {gy_like(upper, u)}"] if upper is not None and value != formatting.NOT_KNOWN else []
     if limit is None:

@@ -12,6 +12,7 @@ from quantify.findings import FractionResult, VolumeStatistics, VolumeStatus
 from quantify.thresholds import limit_provenance
 from quantify.trend import K95
 
+OF_A_BOUND = "its dose is a lower bound (≥), and may be anything above"
 # With more limits than this the panel has room for one line each: the rest is in the tooltip.
 _WHOLE_ROWS = 1
 
@@ -55,6 +56,26 @@ def upper_95_gy(statistics: VolumeStatistics) -> float | None:
     return None if mean is None or u is None else mean + K95 * u
 
 
+def told_upper_95_gy(statistics: VolumeStatistics) -> float | None:
+    """The upper 95 % bound as it may be told [Gy]: of a lower bound there is none, the truth may be anything above."""
+    return None if statistics.status is VolumeStatus.LOWER_BOUND else upper_95_gy(statistics)
+
+
+def bounds_before(snapshot: Snapshot, shown: FractionResult, volume: str) -> tuple[bool, bool]:
+    """Whether a volume's dose is a lower bound after this fraction, and whether it was one after an earlier one.
+
+    No activity left can be told from a lower bound: it would be too much.
+    """
+    keys = [result.key for result in snapshot.results]
+    earlier = snapshot.results[: keys.index(shown.key)] if shown.key in keys else ()
+    return _is_bound(shown, volume), any(_is_bound(result, volume) for result in earlier)
+
+
+def _is_bound(result: FractionResult, volume: str) -> bool:
+    own = result.volumes.get(volume)
+    return own is not None and own.status is VolumeStatus.LOWER_BOUND
+
+
 def gy_like(value_gy: float, u_gy: float | None) -> str:
     """``94 Gy``: a dose without an uncertainty of its own on the glass, rounded like the mean, at most to whole Gy."""
     places = formatting.decimals_for(u_gy) if u_gy is not None and formatting.known(u_gy) and u_gy > 0 else 0
@@ -66,7 +87,7 @@ def activity_left_words(snapshot: Snapshot, shown: FractionResult, volume: str) 
     left = shown.activity_left.get(volume)
     if left is None or not is_latest(snapshot, shown):
         return ""
-    if left.mbq is None:
+    if left.mbq is None or any(bounds_before(snapshot, shown, volume)):
         return f"activity left {formatting.NOT_KNOWN}"
     return f"{formatting.activity(left.mbq)} left{given_since(snapshot, shown)}"
 
@@ -101,7 +122,7 @@ def limit_tooltip(snapshot: Snapshot, shown: FractionResult | None, limit: Limit
     lines = [f"{limit.volume}: limit {limit.dose_gy:g} Gy, mean absorbed dose of all fractions together"]
     if shown is not None and statistics is not None:
         words = f"after {shown.label}: {dose_words(statistics)} (k = 1)"
-        upper = upper_95_gy(statistics)
+        upper = told_upper_95_gy(statistics)
         if upper is not None:
             words += f", upper 95 % bound {gy_like(upper, statistics.dose_mean_u_gy)}"
         lines.append(f"{words}: {limit_state(statistics, limit.dose_gy).word}")
@@ -118,6 +139,8 @@ def _left_lines(snapshot: Snapshot, shown: FractionResult, volume: str) -> list[
         return ["activity left: told of the latest result only"]
     if left.mbq is None:
         return [f"activity left: no number: {left.message}"]
+    if any(bounds_before(snapshot, shown, volume)):
+        return [f"activity left: no number: {OF_A_BOUND}"]
     since = given_since(snapshot, shown)
     told = f"; counted{since}, injected since" if since else ""
     until = f"until the upper 95 % bound reaches {lowest.dose_gy:g} Gy"

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from console.dashboard import formatting
 from console.dashboard.remembered import by_identity
-from console.dashboard.screen_limits import given_since, gy_like, is_latest, limit_of, limit_state
+from console.dashboard.screen_limits import (
+    OF_A_BOUND,
+    bounds_before,
+    given_since,
+    gy_like,
+    is_latest,
+    limit_of,
+    limit_state,
+)
 from console.dashboard.screen_model import Cell, NextScreen, Tone
 from console.snapshot import Snapshot
 from quantify.findings import FractionResult, Injection
@@ -30,7 +38,7 @@ def build_next(snapshot: Snapshot, shown: FractionResult | None) -> NextScreen |
     following = _following(snapshot, shown)
     if following is None:
         return None
-    numbers = _numbers(snapshot, shown) if following.position == shown.position else ()
+    numbers = () if _not_of(snapshot, shown, following) else _numbers(snapshot, shown)
     message = "" if numbers else _why_none(snapshot, shown, following)
     said = (Cell(text=message, tone=Tone.MUTED),) if message else ()
     # What is over a limit comes first: there may not be room for all.
@@ -49,10 +57,31 @@ def _following(snapshot: Snapshot, shown: FractionResult) -> Injection | None:
     return next((injection for injection in later if not injection.aborted), None)
 
 
+def _not_of(snapshot: Snapshot, shown: FractionResult, following: Injection) -> str:
+    """Why the projections are not those of the following injection; empty where they are.
+
+    They are made for the position's next injection in the list, with what was planned of it, and nothing else between.
+    """
+    if following.position != shown.position:
+        if any(result.position == following.position for result in snapshot.results):
+            return f"{shown.position} was injected since the last result at {following.position}"
+        return f"no fraction of {following.position} has been measured yet"
+    keys = [injection.key for injection in snapshot.injections]
+    at = keys.index(following.key)
+    between = [i.label for i in snapshot.injections[keys.index(shown.key) + 1 : at]]
+    if between:
+        return f"{', '.join(between)} aborted since {shown.label}"
+    more = [i.label for i in snapshot.injections[at + 1 :] if i.time is not None]
+    if following.time is None or not more:
+        return ""
+    return f"{', '.join([following.label, *more])} given since {shown.label}"
+
+
 def _title(snapshot: Snapshot, following: Injection, *, projected: bool) -> str:
     if following.time is not None:
         given = formatting.activity(following.activity_mbq)
-        return f"GIVEN {following.label} · {given} · {'projected, ' if projected else ''}not measured"
+        made_for = f", projected for {formatting.activity(following.planned_mbq)} planned" if projected else ""
+        return f"GIVEN {following.label} · {given} · not measured{made_for}"
     if following.planned_mbq is None:
         return f"NEXT {following.label} · activity not stated"
     here = [i.planned_mbq for i in snapshot.injections if i.position == following.position]
@@ -68,7 +97,13 @@ def _numbers(snapshot: Snapshot, shown: FractionResult) -> tuple[Cell, ...]:
         if projection.dose_gy is None:
             continue
         statistics, limit = shown.volumes.get(name), limit_of(snapshot, name)
-        words, tooltip = f"{name} {_dose_words(projection)}", _projection_line(name, projection)
+        now_bound, bound_before = bounds_before(snapshot, shown, name)
+        if bound_before:
+            continue
+        words, tooltip = (
+            f"{name} {_dose_words(projection, bound=now_bound)}",
+            _projection_line(name, projection, bound=now_bound),
+        )
         if limit is not None and _passes(projection, limit.dose_gy):
             words = f"▲ {words}, upper bound over limit {limit.dose_gy:g} Gy"
             over.append(Cell(text=words, tone=Tone.ALERT, bold=True, tooltip=tooltip))
@@ -87,7 +122,9 @@ def _passes(projection: Projection, limit_gy: float) -> bool:
     return projection.high_95_gy is not None and projection.high_95_gy > limit_gy
 
 
-def _dose_words(projection: Projection) -> str:
+def _dose_words(projection: Projection, *, bound: bool) -> str:
+    if bound:
+        return formatting.lower_bound(projection.dose_gy, projection.u_gy, "Gy")
     return formatting.with_uncertainty(projection.dose_gy, projection.u_gy, "Gy")
 
 
@@ -100,7 +137,10 @@ def _left(snapshot: Snapshot, shown: FractionResult, following: Injection) -> tu
         if limit is None or left.mbq is None:
             continue
         state = limit_state(shown.volumes.get(name), limit.dose_gy)
-        if left.mbq <= 0 or state.tone is Tone.ALERT:
+        reached = left.mbq <= 0 or state.tone is Tone.ALERT
+        if not reached and any(bounds_before(snapshot, shown, name)):
+            continue
+        if reached:
             words = f"▲ upper 95 % bound of {name} has reached {limit.dose_gy:g} Gy"
             cells.append((0.0, Cell(text=words, tone=Tone.ALERT, bold=True, tooltip=left.message)))
         else:
@@ -113,10 +153,9 @@ def _left(snapshot: Snapshot, shown: FractionResult, following: Injection) -> tu
 
 
 def _why_none(snapshot: Snapshot, shown: FractionResult, following: Injection) -> str:
-    if following.position != shown.position:
-        if any(result.position == following.position for result in snapshot.results):
-            return f"no number: {shown.position} was injected since the last result at {following.position}"
-        return f"no number: no fraction of {following.position} has been measured yet"
+    not_of = _not_of(snapshot, shown, following)
+    if not_of:
+        return f"no number: {not_of}"
     if following.planned_mbq is None:
         return "no number: the plan does not state its activity"
     said = [projection.message for projection in shown.projection.values() if projection.message]
@@ -128,11 +167,16 @@ def _tooltip(snapshot: Snapshot, shown: FractionResult, following: Injection) ->
     if following.time is not None:
         planned = formatting.activity(following.planned_mbq)
         lines.append(f"{following.label} has been injected; the doses are projected for the {planned} planned")
-    lines += [_projection_line(name, projection) for name, projection in shown.projection.items()]
+    if not _not_of(snapshot, shown, following):
+        for name, projection in shown.projection.items():
+            now_bound, bound_before = bounds_before(snapshot, shown, name)
+            none = f"{name}: no number: {OF_A_BOUND}"
+            lines.append(none if bound_before else _projection_line(name, projection, bound=now_bound))
     for name, left in shown.activity_left.items():
         limit = limit_of(snapshot, name)
         if limit is not None:
             told = left.message if left.mbq is None else f"{formatting.activity(left.mbq)} at {shown.position}"
+            told = OF_A_BOUND if any(bounds_before(snapshot, shown, name)) else told
             lines.append(f"{name}: activity until its limit of {limit.dose_gy:g} Gy: {told} ({left.method})")
     methods = {own.method for own in shown.projection.values()} | {own.method for own in shown.activity_left.values()}
     lines += [f"{method}: {words}" for method, words in _METHODS.items() if method in methods]
@@ -140,9 +184,11 @@ def _tooltip(snapshot: Snapshot, shown: FractionResult, following: Injection) ->
     return "\n".join([*lines, _SOURCE])
 
 
-def _projection_line(name: str, projection: Projection) -> str:
+def _projection_line(name: str, projection: Projection, *, bound: bool) -> str:
     low, high = projection.low_95_gy, projection.high_95_gy
     if low is None or high is None:
         return f"{name}: no number: {projection.message}"
+    if bound:
+        return f"{name}: {_dose_words(projection, bound=True)}, from a lower bound ({projection.method})"
     interval = f"{gy_like(low, projection.u_gy)} to {gy_like(high, projection.u_gy)}"
-    return f"{name}: {_dose_words(projection)}, 95 % interval {interval} ({projection.method})"
+    return f"{name}: {_dose_words(projection, bound=False)}, 95 % interval {interval} ({projection.method})"

@@ -112,9 +112,9 @@ def _mean(own: VolumeStatistics) -> Cell:
     if bound:
         lines.append(f"a lower bound: {own.message or 'voxels at the noise floor'}; the truth may be anything above")
     interval = own.intervals.get("dose_mean_gy")
-    if interval is not None:
+    if interval is not None and not bound:
         lines.append(_interval_words(interval, "Gy"))
-    if own.gain_gy is not None and "gain_gy" in own.intervals:
+    if own.gain_gy is not None and "gain_gy" in own.intervals and not bound:
         gain = formatting.with_uncertainty(own.gain_gy, own.intervals["gain_gy"].u, "Gy")
         lines.append(f"gained since the last image: {gain}")
     if own.partial_volume_gy is not None:

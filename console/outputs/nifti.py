@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from quantify.findings import FractionResult
 from quantify.model import Grid
 
+_DESCRIPTION = "Holmia: for research use only, not a medical device"
+"""The wording in the 79 characters that a NIfTI header has for it."""
+
 
 def map_arrays(result: FractionResult) -> dict[str, tuple[NDArray[np.generic], Grid]]:
     """The maps of a fraction by the names they have in files; empty when the fraction has none."""
@@ -54,4 +57,5 @@ def write_nifti(path: Path, values: NDArray[np.generic], grid: Grid) -> None:
     image.SetSpacing(spacing)
     image.SetOrigin(grid.affine_lps_mm[:3, 3].tolist())
     image.SetDirection((grid.affine_lps_mm[:3, 2::-1] / np.array(spacing)).ravel().tolist())
+    image.SetMetaData("ITK_FileNotes", _DESCRIPTION)  # the header's `descrip`
     sitk.WriteImage(image, str(path), useCompression=True)

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from scipy.spatial import cKDTree
 
 from console.dashboard.app import Dashboard, render_png
+from console.dashboard.screen_model import Cell, Tone
 from console.dashboard.view import Action
 from console.dashboard.window import DashboardWindow
 from console.snapshot import Mode, Snapshot
@@ -22,7 +23,7 @@ from screens.course import Moment
 
 Size = tuple[int, int]
 _STEP, _COLOURS, _ROUNDS = 6, 256, 4
-_HEALTHY = ("listener running", "120 GB free")
+HEALTHY = (Cell(text="listener running", tone=Tone.MUTED), Cell(text="120 GB free", tone=Tone.MUTED))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Picture:
     later: timedelta = timedelta(seconds=5)
     """How long after that it is looked at."""
     mode: Mode = Mode.LIVE
-    machine: tuple[str, ...] = _HEALTHY
+    machine: tuple[Cell, ...] = HEALTHY
     actions: tuple[Action, ...] = ()
     opened: Callable[[DashboardWindow], None] | None = None
     """Does to the window what no action does: a dialog, the overlay, the glance mode."""
@@ -107,7 +108,8 @@ def with_fewer_colours(path: Path) -> None:
     own, where, counts = np.unique(codes, return_inverse=True, return_counts=True)
     points = np.stack([own >> 18, own >> 9 & 511, own & 511], axis=1).astype(float)
     weights = np.cbrt(counts)  # not the count: what is rare, such as a thin line or a colour bar, counts too
-    table = points[np.argsort(-counts, kind="stable")[:_COLOURS]]
+    share = np.cumsum(weights) / np.sum(weights)
+    table = points[np.searchsorted(share, (np.arange(_COLOURS) + 0.5) / _COLOURS)]
     for _ in range(_ROUNDS):
         nearest = cKDTree(table).query(points)[1]
         total = np.bincount(nearest, weights, minlength=len(table))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from console.dashboard.screen_model import Cell, Tone
 from console.dashboard.view import (
     Action,
     Details,
@@ -24,9 +25,10 @@ from console.dashboard.window import DashboardWindow
 from console.snapshot import Mode, Snapshot
 from screens import changes
 from screens.course import Moment
-from screens.drawing import Picture
+from screens.drawing import HEALTHY, Picture
 
 _NAME = "J. Jansen"
+_LISTENING, _ROOM = HEALTHY
 _MINUTE = timedelta(minutes=1)
 Moments = Mapping[str, Moment]
 
@@ -89,10 +91,12 @@ def _faults(m: Moments) -> Iterator[Picture]:
     damaged = replace(third.snapshot, damage=damage)
     yield _of("damaged_file", third, snapshot=changes.alarmed(damaged, damage=damage))
     down = changes.machine_alarmed(m["injected_3"].snapshot, m["injected_3"].at, listening=False, room=True)
-    words = ("LISTENER DOWN: no images can arrive", "120 GB free")
-    yield _of("listener_down", m["injected_3"], snapshot=down, machine=words)
+    seen = (Cell(text="LISTENER DOWN: no images can arrive", tone=Tone.ALERT), _ROOM)
+    yield _of("listener_down", m["injected_3"], snapshot=down, machine=seen)
     full = changes.machine_alarmed(m["injected_3"].snapshot, m["injected_3"].at, listening=True, room=False)
-    yield _of("disk_full", m["injected_3"], snapshot=full, machine=("listener running", "0 GB free"))
+    yield _of(
+        "disk_full", m["injected_3"], snapshot=full, machine=(_LISTENING, Cell(text="▲ 0 GB free", tone=Tone.ALERT))
+    )
     offset = replace(m["result_2"].snapshot, clock_offset_s=74.0)
     yield _of("clock_offset", m["result_2"], snapshot=changes.alarmed(offset, clock_offset_s=74.0))
     failed = changes.storage_failed(m["arriving_3"].snapshot, m["arriving_3"].at)
@@ -124,7 +128,7 @@ def _views(m: Moments) -> Iterator[Picture]:
         yield _of(name, last, actions=actions)
     yield _of("glance_mode", m["result_4"], opened=DashboardWindow.toggle_glance)
     yield _of("help", last, opened=lambda window: window.overlay.toggle())
-    replaying = ("replaying treatment.holmia, ×10",)
+    replaying = (Cell(text="replaying treatment.holmia, ×10", tone=Tone.MUTED),)
     yield _of("replay", m["result_2"], mode=Mode.REPLAY, machine=replaying)
     yield _of("demo", m["result_2"], mode=Mode.DEMO)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.soak import __main__ as soak
-from benchmarks.soak import endurance, kills
-from benchmarks.soak.laws import laws_of_endurance, laws_of_kills
+from benchmarks.soak import endurance, kills, replays
+from benchmarks.soak.laws import laws_of_endurance, laws_of_kills, laws_of_replays
 from benchmarks.soak.page import page
 
 pytestmark = pytest.mark.network
@@ -19,10 +19,14 @@ TINY = endurance.Scale(
     associations=20, seconds_per_attack=0.0, drip_s=0.0, data_set_bytes=300_000_000, attacks=("http_bytes", "tls_bytes")
 )
 HELD = {"resident_mib": 90.0, "peak_mib": 120.0, "threads": 4, "descriptors": 11}
+HOLDING = {"resident_mib": 240.0, "threads": 2, "descriptors": 9, "widgets": 0, "processes": 0}
+SHOWN = replays.Replays(replays=4, results=8, seconds=20.0, settled_after=2, holdings=[HOLDING] * 4)
 
 
 def test_a_tiny_soak_holds_its_laws_and_writes_its_page(monkeypatch, tmp_path: Path, capfd) -> None:
     monkeypatch.setattr(soak, "scaled", lambda scale: TINY)
+    # The window's own leaks are tested in tests/console/dashboard/test_leaks.py, at less cost.
+    monkeypatch.setattr(replays, "run", lambda number, progress: SHOWN)
     assert soak.main(["--scale", "0.002", "--out", str(tmp_path), "--note", "a test"]) == 0
     text = (tmp_path / "soak.md").read_text(encoding="utf-8")
     figures = json.loads((tmp_path / "soak.json").read_text(encoding="utf-8"))
@@ -30,6 +34,7 @@ def test_a_tiny_soak_holds_its_laws_and_writes_its_page(monkeypatch, tmp_path: P
     assert f"**{len(figures['laws'])} of {len(figures['laws'])} laws hold.**" in text
     assert figures["kills"]["kills"] == 2
     assert len(figures["endurance"]["attacks"]) == 2
+    assert figures["replays"]["replays"] == 4
     assert "a test" in text
 
 
@@ -71,6 +76,24 @@ def test_each_law_of_endurance_can_be_broken(change: dict[str, object]) -> None:
     laws = laws_of_endurance(replace(sound, **change))
     assert sum(not law.holds for law in laws) == 1
     assert "**broken**" in page(laws, None, None, scale=1.0, seed=1, note="")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"holdings": [HOLDING, HOLDING, HOLDING, {**HOLDING, "resident_mib": 273.0}]},
+        *({"holdings": [HOLDING] * 3 + [{**HOLDING, key: 10}]} for key in HOLDING if key != "resident_mib"),
+        {"failures": ["replay 3 did not come to its end"]},
+        {"results": 0},
+    ],
+    ids=str,
+)
+def test_each_law_of_replays_can_be_broken(change: dict[str, object]) -> None:
+    assert all(law.holds for law in laws_of_replays(SHOWN))
+    broken = replace(SHOWN, **change)
+    laws = laws_of_replays(broken)
+    assert sum(not law.holds for law in laws) == 1
+    assert "**broken**" in page(laws, None, None, broken, scale=1.0, seed=1, note="")
 
 
 def test_an_instance_that_is_not_in_the_file_is_counted(tmp_path: Path) -> None:

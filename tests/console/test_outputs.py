@@ -191,7 +191,14 @@ def test_the_document_has_exactly_the_keys_that_were_agreed():
         "volumes",
         "trend",
     }
-    beyond = {"provisional_reasons", "measured_u_MBq", "recovery_ratio_u", "recovery_interval_95", "injected_u_MBq"}
+    beyond = {
+        "position_injected_MBq",
+        "provisional_reasons",
+        "measured_u_MBq",
+        "recovery_ratio_u",
+        "recovery_interval_95",
+        "injected_u_MBq",
+    }
     beyond |= {"notes", "scintigraphic", "outlook"}
     assert beyond <= set(fraction)
     assert set(fraction["registration"]) >= {"status", "translation_mm", "rotation_deg", "similarity"}
@@ -201,7 +208,15 @@ def test_the_document_has_exactly_the_keys_that_were_agreed():
     beyond |= {"dose_normalised_Gy", "coverage", "bed_Gy", "reasons", "v_x", "cold", "dvh", "intervals", "budget"}
     assert set(fraction["volumes"]["Tumour 1"]) == agreed | beyond
     agreed = {"status", "expected_Gy", "deviation_pct", "flagged", "direction", "prediction_interval_Gy", "significant"}
-    beyond = {"message", "deviation_Gy", "expected_gain_Gy", "gain_Gy", "saturation"}
+    beyond = {
+        "message",
+        "deviation_Gy",
+        "expected_gain_Gy",
+        "gain_Gy",
+        "saturation",
+        "slope_Gy_per_MBq",
+        "intercept_Gy",
+    }
     assert set(fraction["trend"]["Tumour 1"]) == agreed | beyond
     assert set(document["alarms"][0]) == {
         "id",
@@ -288,6 +303,7 @@ def test_maps_lie_in_the_patient_as_the_grid_says(tmp_path):
         assert image.TransformIndexToPhysicalPoint(index[::-1]) == pytest.approx(expected, abs=1e-3)
     assert image.GetPixelID() == sitk.sitkFloat32
     np.testing.assert_array_equal(raw_voxels(tmp_path / "maps" / "dose_RHA_f1.nii.gz"), MAPS.dose.values)
+    assert b"for research use only" in gzip.decompress((tmp_path / "maps" / "dose_RHA_f1.nii.gz").read_bytes())[148:228]
     reason = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "maps" / "reason_RHA_f1.nii.gz")))
     assert reason.dtype == np.uint8
     np.testing.assert_array_equal(reason, MAPS.dose.reason)

@@ -20,7 +20,7 @@ import numpy as np
 from holmia_processes import PATIENCE_S, events_of, send
 from pydicom.dataset import Dataset
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtGui import QMouseEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
@@ -127,18 +127,27 @@ class Watched:
 
     def hover(self, view: QWidget, x: float, y: float) -> None:
         """The cursor over a view, at shares of its width and height; no button is down."""
-        target = view.viewport() if hasattr(view, "viewport") else view
-        place = QPointF(target.width() * x, target.height() * y)
+        place = QPointF(view.width() * x, view.height() * y)
         moved = QMouseEvent(
-            QEvent.Type.MouseMove, place, target.mapToGlobal(place), Qt.MouseButton.NoButton, Qt.MouseButton.NoButton,
+            QEvent.Type.MouseMove, place, view.mapToGlobal(place), Qt.MouseButton.NoButton, Qt.MouseButton.NoButton,
             Qt.KeyboardModifier.NoModifier,
         )  # fmt: skip
-        QApplication.sendEvent(target, moved)
+        QApplication.sendEvent(view, moved)
         QTest.qWait(30)
+
+    def wheel(self, view: QWidget) -> None:
+        """One notch of the wheel away from the reader, over the middle of a view."""
+        middle = QPointF(view.rect().center())
+        notch = QWheelEvent(
+            middle, view.mapToGlobal(middle), QPoint(0, 0), QPoint(0, 120), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(view, notch)
+        QApplication.processEvents()
 
     def leave(self, view: QWidget) -> None:
         """The cursor leaves a view."""
-        QApplication.sendEvent(view.viewport() if hasattr(view, "viewport") else view, QEvent(QEvent.Type.Leave))
+        QApplication.sendEvent(view, QEvent(QEvent.Type.Leave))
         QTest.qWait(30)
 
     # -- what happens to the patient ---------------------------------------------------------------------------------

@@ -50,16 +50,20 @@ def main(file: Path, now: datetime, acknowledge: str | None) -> None:
     """Run until the window is closed by a signal."""
     application = create_application(["holmia"])
     last: dict[str, Any] = {}
+    drawn: Screen | None = None
 
     def look() -> None:
-        nonlocal last
+        nonlocal last, drawn
         window = live.dashboard.window
         if acknowledge and window.screen_drawn.unacknowledged and not window.acknowledging.isVisible():
             QTest.keyClick(window, Qt.Key.Key_A)
             window.acknowledging.name.clear()
             QTest.keyClicks(window.acknowledging.name, acknowledge)
             QTest.keyClick(window.acknowledging.name, Qt.Key.Key_Return)
-        line = shown(window.screen_drawn, live.dashboard.snapshot)
+        if window.screen_drawn is drawn:
+            return
+        drawn = window.screen_drawn
+        line = shown(drawn, live.dashboard.snapshot)
         if line != last:
             last = line
             sys.stdout.write(json.dumps(line) + "\n")

@@ -286,6 +286,32 @@ def test_linear_uptake_is_not_flagged_and_saturation_is():
     assert saturated.trend["Healthy liver"].flagged is False
 
 
+@pytest.mark.parametrize(
+    ("last", "at_the_floor", "status"),
+    [
+        (0.5, {4}, TrendStatus.NOT_TESTABLE),
+        (1.0, {4}, TrendStatus.NOT_TESTABLE),
+        (1.9, {4}, TrendStatus.TESTED),
+        (0.5, {2}, TrendStatus.NOT_TESTABLE),
+        (0.5, set(), TrendStatus.TESTED),
+    ],
+    ids=["below its line", "on its line", "above its line", "a line through one", "none"],
+)
+def test_a_lower_bound_is_told_from_its_line_only_where_it_lies_above(last, at_the_floor, status):
+    """A dose of at least D may lie anywhere above D; a line through one may lie too low."""
+    fractions = []
+    for fraction in course(last):
+        reason = np.array(fraction.holmium.reason)
+        if fraction.injection.fraction in at_the_floor:
+            reason[5, 8, 8] = Reason.LOWER_BOUND
+        fractions.append(replace(fraction, holmium=replace(fraction.holmium, reason=reason)))
+    point = results(fractions)[-1].trend["Tumour 1"]
+    assert point.status == status
+    if status == TrendStatus.NOT_TESTABLE:
+        assert (point.flagged, point.deviation_pct, point.significant) == (None, None, None)
+        assert "lower bound" in point.message
+
+
 def test_a_later_position_is_judged_by_what_it_adds():
     """With dose from before, half of the last increment lost is 15 % of this position's uptake, not of the total."""
     before = imaged(injection(1, 500.0, "LHA"), holmium(0.0, 0.6))

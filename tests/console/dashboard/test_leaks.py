@@ -45,11 +45,16 @@ class Held:
     processes: frozenset[str]
 
 
-def held() -> Held:
-    """Count, once everything that is only waiting to be destroyed has been."""
+def settle() -> None:
+    """Let everything go that is only waiting to be destroyed."""
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     QCoreApplication.processEvents()
     gc.collect()
+
+
+def held() -> Held:
+    """Count."""
+    settle()
     children = {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
     return Held(
         widgets=len(QApplication.allWidgets()),
@@ -62,7 +67,6 @@ def held() -> Held:
 
 def resident_mib() -> float:
     """Memory of this process, after what is free has been given back."""
-    gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -94,18 +98,19 @@ def watched(course: bytes) -> tuple[weakref.ref, ...]:
 
 
 def test_twenty_treatments_leave_nothing_in_the_process_that_showed_them(qapp, course):
-    seen, all_held, resident = [], [], []
-    for _ in range(REPLAYS):
+    seen, all_held, resident = [], {}, {}
+    for number in range(1, REPLAYS + 1):
         seen.append(watched(course))
-        all_held.append(held())
-        resident.append(resident_mib())
+        settle()
         window, snapshot, _ = seen[-1]
         assert window() is None
         assert snapshot() is None
-    assert all_held[-1] == all_held[0]
+        if number in (SETTLED, REPLAYS):
+            all_held[number], resident[number] = held(), resident_mib()
+    assert all_held[REPLAYS] == all_held[SETTLED]
     # Cuts that were drawn are kept for a while, and only so many of them.
     assert not any(reference() is not None for replay in seen[:-SETTLED] for reference in replay)
-    grown = resident[-1] - resident[SETTLED - 1]
+    grown = resident[REPLAYS] - resident[SETTLED]
     assert grown < GROWTH_LIMIT_MIB, f"{grown:.0f} MiB more after {REPLAYS} treatments than after {SETTLED}"
 
 
