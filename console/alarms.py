@@ -14,7 +14,15 @@ from console.arrivals import ClockBound, Objection
 from console.snapshot import Binding
 from dicom_listener.events import Event
 from dicom_listener.images import SeriesState, SeriesStatus
-from quantify.findings import Alarm, FractionResult, FractionStatus, Priority, RegistrationStatus, TrendStatus
+from quantify.findings import (
+    Alarm,
+    FractionResult,
+    FractionStatus,
+    Priority,
+    RegistrationStatus,
+    TrendStatus,
+    VolumeStatus,
+)
 from quantify.model import Role
 from quantify.thresholds import is_of
 
@@ -152,7 +160,9 @@ def _of_result(
     if result.recovery_ratio is not None:
         off = abs(result.recovery_ratio - 1.0)
         band = max(settings.recovery_band_pct / 100.0, 2.0 * (result.recovery_u or 0.0))
-        if off > band:
+        # Where the liver's activity is a lower bound, too little of it proves nothing.
+        at_least = any(s.role == Role.LIVER and s.status == VolumeStatus.LOWER_BOUND for s in result.volumes.values())
+        if off > band and not (at_least and result.recovery_ratio < 1.0):
             yield _alarm(
                 Priority.MEDIUM,
                 "recovery",

@@ -17,6 +17,8 @@ def outlook(treatment: Treatment, plan: TreatmentPlan) -> Outlook:
     following: dict[tuple[str, int], float] = {}
     last: dict[str, Injection] = {}
     for injection in injections(treatment):
+        if injection.aborted and injection.time is None:
+            continue  # given up before it began: it is not what comes next
         before = last.get(injection.position)
         planned = injection.planned_mbq if injection.planned_mbq is not None else injection.activity_mbq
         if before is not None and planned is not None:

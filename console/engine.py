@@ -24,7 +24,7 @@ from console.treatment import Treatment, fold, injections
 from dicom_listener.assembly import Assembly
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, StructureSet
-from quantify.findings import Alarm, FractionResult, Priority
+from quantify.findings import Alarm, FractionResult, Injection, Priority
 from quantify.model import EchoSeries
 
 _EVENTS_KEPT = 200
@@ -324,7 +324,8 @@ class Engine:
         all_injections = injections(treatment)
         done = {result.key for result in results}
         happened = [i for i in all_injections if i.time is not None]
-        awaited = next((i.key for i in all_injections if i.key not in done), None)
+        given_up = {i.key for i in all_injections if i.aborted and i.time is None}
+        awaited = next((i.key for i in all_injections if i.key not in done | given_up), None)
         imaged = [i for i, result in enumerate(results) if result.error is None]
         after = happened[imaged[-1] + 1 :] if imaged else happened
         settings = (
@@ -360,7 +361,7 @@ class Engine:
             methods=self._outcome.methods,
             damage=self._damage,
             awaited=awaited,
-            not_imaged_mbq=sum(i.activity_mbq or 0.0 for i in after),
+            not_imaged_mbq=_total_mbq(after),
             alarms=self._raised(all_active=bool(shown) and not self._outcome.results),
             events=tuple(self._recent),
             clock_offset_s=treatment.clock_offset_s,
@@ -384,6 +385,12 @@ class Engine:
                 RaisedAlarm(alarm=alarm, active=all_active or key in active, acknowledged_by=who, acknowledged_at=when)
             )
         return tuple(raised)
+
+
+def _total_mbq(injected: Sequence[Injection]) -> float | None:
+    """Their activity; None as soon as one of them is not known."""
+    known = [i.activity_mbq for i in injected if i.activity_mbq is not None]
+    return sum(known) if len(known) == len(injected) else None
 
 
 def _inputs(treatment: Treatment) -> str:

@@ -6,16 +6,16 @@ window's process only draws; snapshots come over a socket (`console.transfer`), 
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from console.snapshot import Snapshot
 from console.transfer import Receiver
@@ -66,12 +66,18 @@ class EngineProcess:
         on_snapshot: Callable[[Snapshot], None],
         on_moment: Callable[[datetime], None] | None = None,
     ) -> None:
-        self._task = task
+        self._task = replace(task, path=task.path.absolute())  # the process has a working folder of its own
         self._on_snapshot = on_snapshot
         self._on_moment = on_moment or (lambda _: None)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
+        self._changing = threading.Lock()
+        """Held while the process and its socket are replaced, told something or closed."""
         self._stopping = threading.Event()
+        self._paused = False
+        self._last = Snapshot()
+        self._said = ""
+        """By the present process, of itself."""
         self._thread = threading.Thread(target=self._run, name="holmia-engine", daemon=True)
         self.failure = ""
         """Why nothing more is computed, or that the engine had to be started again; empty while all is well."""
@@ -88,19 +94,30 @@ class EngineProcess:
 
     def pause(self, paused: bool) -> None:
         """Halt a replay, or let it go on."""
+        self._paused = paused
         self._tell(PAUSE if paused else GO_ON)
 
     def stop(self) -> None:
         """End the process and wait for it; what it is computing is lost, what it recorded is not."""
         self._stopping.set()
-        if self._process is None:
-            return
-        self._tell(STOP)
-        self._end()
+        self._tell(STOP)  # after the process that is just being started, if so: it is told too
+        self._wait()
         if self._thread.is_alive():
             self._thread.join(_STOP_TIMEOUT_S)
+        self._close()
 
     def _begin(self) -> None:
+        """Start a process, unless it is all over."""
+        with self._changing:
+            if not self._stopping.is_set():
+                self._said = ""
+                self._channel = self._started()
+                with contextlib.suppress(EndedError):  # at once: how it ended is told where it is waited for
+                    self._channel.send([pickle.dumps(self._task)])
+                    if self._paused:
+                        self._channel.send([PAUSE])
+
+    def _started(self) -> Channel:
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
@@ -111,19 +128,26 @@ class EngineProcess:
                 cwd=_ROOT,
                 start_new_session=True,  # Ctrl-C in the terminal is not meant for it
             )
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
-        self._channel = Channel(ours)
-        self._channel.send([pickle.dumps(self._task)])
+        return Channel(ours)
 
     def _tell(self, command: bytes) -> None:
-        if self._channel is not None:
-            try:
-                self._channel.send([command])
-            except EndedError:
-                return  # it has ended already: there is nobody to tell
+        with self._changing:
+            if self._channel is not None:
+                with contextlib.suppress(EndedError):  # it has ended already: there is nobody to tell
+                    self._channel.send([command])
 
-    def _end(self) -> int:
+    def _close(self) -> None:
+        """Close the socket: a process that still runs ends at once."""
+        with self._changing:
+            if self._channel is not None:
+                self._channel.close()
+
+    def _wait(self) -> int:
         """Wait for the process, which has been told or has ended by itself; returns its exit status."""
         if self._process is None:
             return 0
@@ -135,35 +159,54 @@ class EngineProcess:
         return status
 
     def _run(self) -> None:
-        for _ in range(1 + _RESTARTS):
+        for endings in range(1, 2 + _RESTARTS):
             self._receive()
-            status = self._end()
-            if self._channel is not None:
-                self._channel.close()
-            if self._stopping.is_set() or status == 0:
+            self._close()
+            status = self._wait()
+            if self._stopping.is_set():
                 return
-            how = f"signal {-status}" if status < 0 else f"exit status {status}"
-            self.failure = f"The engine ended ({how}) and was started again; nothing that was received is lost."
-            self._begin()
-        self._tell(STOP)
-        self._end()
-        self.failure = (
-            f"The engine ended {1 + _RESTARTS} times: nothing more is computed. The treatment file is safe; run "
-            "`holmia check` and restart the console."
-        )
+            how = self._said or f"The engine ended ({_how(status)})."
+            if self._last.computing:
+                self._hand_on(replace(self._last, computing=""))  # that is not being computed any more
+            if endings > _RESTARTS:
+                self.failure = (
+                    f"{how} It ended {endings} times: nothing more is computed, and what is shown grows old. Run "
+                    "`holmia check` on the treatment file and restart the console."
+                )
+                return
+            self.failure = f"{how} It was started again; nothing that was received is lost."
+            try:
+                self._begin()
+            except OSError as error:
+                self.failure = f"{how} It cannot be started again: {error}. Restart the console."
+                return
 
     def _receive(self) -> None:
+        """Hand on what the process tells until it ends."""
         if self._channel is None:
             return
         receiver = Receiver(self._channel)
         while True:
             try:
-                message: Any = receiver.receive()
-            except (EndedError, NonsenseError):
+                self._hand_on(receiver.receive())
+            except EndedError:
                 return
+            except (NonsenseError, MemoryError) as error:
+                self._said = f"What the engine told cannot be read ({type(error).__name__}: {error})."
+                return
+
+    def _hand_on(self, message: object) -> None:
+        try:
             if isinstance(message, Snapshot):
+                self._last = message
                 self._on_snapshot(message)
             elif isinstance(message, datetime):
                 self._on_moment(message)
             else:
-                self.failure = str(message)
+                self._said = self.failure = str(message)
+        except Exception as error:  # noqa: BLE001 - whoever is told must not end the telling
+            self.failure = f"What the engine told could not be shown ({type(error).__name__}: {error})."
+
+
+def _how(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -80,7 +80,7 @@ class _Outbox:
 
 def main() -> None:
     """Do what the window asks until it says stop."""
-    for ignored in (signal.SIGINT, signal.SIGHUP):
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # meant for the window, which ends this process
         signal.signal(ignored, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(_NICENESS)
@@ -102,7 +102,7 @@ def main() -> None:
         return
     except Exception as error:  # noqa: BLE001 - the window must say what happened
         with contextlib.suppress(EndedError):
-            sender.send(f"The engine stopped: {error} The treatment file is safe.")
+            sender.send(f"The engine stopped: {str(error).rstrip('.') or type(error).__name__}.")
         sys.exit(_EXIT_FAILED)
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from dicom_listener.locks import FileLock
 from quantify.findings import Alarm, Priority
 
+KINDS = frozenset({"listener_down", "disk_full"})
+"""Of the alarms that only the machine can raise, and that it alone knows to have gone."""
+
 
 def machine_status(path: Path, *, minimum_free_mb: float) -> Sequence[tuple[str, bool]]:
     """One short sentence each for the status line, and whether it is in order: listener, disk."""

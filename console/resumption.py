@@ -7,6 +7,7 @@ from dataclasses import replace
 from console.engine import Engine
 from console.outputs.recorded import recorded_fraction
 from console.reader import Reader
+from console.session import all_active
 from console.snapshot import Snapshot
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record
@@ -34,7 +35,8 @@ def as_shown(record: Record, reader: Reader) -> Snapshot | None:
     snapshot = engine.snapshot()
     order = [injection.key for injection in snapshot.injections]
     results = [shown[key] for key in order if key in shown]
-    told = replace(engine.snapshot(shown=results), restored="as shown before")
+    told = engine.snapshot(shown=results)
+    told = replace(told, alarms=all_active(told.alarms), restored="as shown before")
     if first is None or first.object_sha256 is None:
         return told
     identity = reader.decode(record.object_bytes(first.object_sha256), time_zone=engine.zone).patient

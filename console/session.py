@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from console.engine import AlarmFound, Engine, FractionComputed, Update
+from console.machine import KINDS
 from console.outputs.nifti import map_hashes
 from console.outputs.results import alarm_document, fraction_document
 from console.outputs.wording import software_version
@@ -20,6 +21,8 @@ from quantify.findings import Alarm, FractionResult
 CONSOLE = "console"
 """Actor of what the operator's console records by itself; what a person does carries the person's name."""
 
+_OWN = frozenset({Kind.RESULT_SHOWN, Kind.ALARM_RAISED})
+"""What the console records by itself; nothing that is computed depends on it."""
 _MACHINE_S = 1.0
 
 
@@ -91,7 +94,7 @@ class Session:
         """Show what an earlier console showed (`console.resumption`) until as much is known again."""
         self._before, self._before_seq = before, self._record.head().seq
         if before is not None:
-            self._raised_before = {raised.alarm.id: raised for raised in before.alarms}
+            self._raised_before = {raised.alarm.id: raised for raised in all_active(before.alarms)}
             self._raised = set(self._raised_before)
             self._on_snapshot(before)
 
@@ -110,7 +113,7 @@ class Session:
             feed(self._engine, self._record, event)
             self._remember(event)
         reading = self._before is not None and batch[-1].seq < self._before_seq
-        if reading or (self._before is None and all(event.actor == CONSOLE for event in batch)):
+        if reading or (self._before is None and all(event.kind in _OWN for event in batch)):
             self._publish()
             return
         for update in self._engine.advance():
@@ -128,9 +131,14 @@ class Session:
 
     def _publish(self) -> None:
         snapshot = self._engine.snapshot(computing=self._computing) if self._before is None else self._restored()
-        known = {raised.alarm.id: raised for raised in snapshot.alarms}
+        known = {raised.alarm.id: self._as_the_machine_says(raised) for raised in snapshot.alarms}
         merged = {**known, **{key: _with_acknowledgement(own, known) for key, own in self._machine_alarms.items()}}
         self._on_snapshot(replace(snapshot, alarms=tuple(merged.values())))
+
+    def _as_the_machine_says(self, raised: RaisedAlarm) -> RaisedAlarm:
+        """A recorded alarm of the machine has gone when the machine, once it was looked at, no longer raises it."""
+        gone = raised.alarm.kind in KINDS and self._machine_looked_at is not None
+        return replace(raised, active=False) if gone else raised
 
     def _restored(self) -> Snapshot:
         """What an earlier console showed: as it was while the file is read, then on top of what has been read."""
@@ -140,27 +148,28 @@ class Session:
             done = 100 * read.head_seq // self._before_seq
             return replace(before, restored=f"{before.restored}; reading the file: {done} %")
         told = f"computing again: {self._computing}" if self._computing else "computing again"
-        return replace(read, restored=f"{before.restored}; {told}")
+        return replace(read, alarms=all_active(read.alarms), restored=f"{before.restored}; {told}")
 
     def _look_at_machine(self) -> bool:
         """Refresh what only the machine knows, once a second; returns whether it changed."""
-        moment = self._clock()
-        if self._machine_looked_at is not None and (moment - self._machine_looked_at).total_seconds() < _MACHINE_S:
+        moment, looked_at = self._clock(), self._machine_looked_at
+        # A clock that was set back must not end the looking.
+        if looked_at is not None and 0.0 <= (moment - looked_at).total_seconds() < _MACHINE_S:
             return False
         self._machine_looked_at = moment
         found = {alarm.id: alarm for alarm in self._machine()}
         before = {key for key, raised in self._machine_alarms.items() if raised.active}
+        # One that was there when an earlier console ended is the same one; any other time it is a new one.
+        raised_before, self._raised_before = self._raised_before, {}
         if before == found.keys():
             return False
         for key, alarm in found.items():
             if key not in before:
-                # One that was there when an earlier console ended is the same one; any other time it is a new one.
-                same = self._raised_before.pop(key, None)
+                same = raised_before.get(key)
                 self._machine_alarms[key] = same or RaisedAlarm(alarm=alarm)
                 if same is None:
                     self._raised.discard(key)
                     self._record_alarm(alarm)
-        self._raised_before.clear()
         for key in before - found.keys():
             self._machine_alarms[key] = replace(self._machine_alarms[key], active=False)
         return True
@@ -191,6 +200,11 @@ class Session:
         plan = self._engine.snapshot().plan
         payload = {"alarm": alarm_document(alarm, ZoneInfo(plan.time_zone if plan is not None else "UTC"))}
         self._record.append(Kind.ALARM_RAISED, payload, actor=CONSOLE, utc=self._clock())
+
+
+def all_active(alarms: Sequence[RaisedAlarm]) -> tuple[RaisedAlarm, ...]:
+    """Alarms as long as nothing has been computed: whether the cause of one has gone is not known."""
+    return tuple(replace(raised, active=True) for raised in alarms)
 
 
 def _with_acknowledgement(own: RaisedAlarm, known: Mapping[str, RaisedAlarm]) -> RaisedAlarm:

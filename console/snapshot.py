@@ -143,7 +143,8 @@ class Snapshot:
     """What ran, with which settings, as a paragraph."""
     awaited: tuple[str, int] | None = None
     """The (position, fraction) that the next series is expected to show."""
-    not_imaged_mbq: float = 0.0
+    not_imaged_mbq: float | None = 0.0
+    """Injected after the last image; None as soon as one of those activities is not known."""
     alarms: tuple[RaisedAlarm, ...] = ()
     events: tuple[Event, ...] = field(default=(), repr=False)
     """The most recent events, oldest first (bounded)."""

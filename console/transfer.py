@@ -2,7 +2,7 @@
 
 The screen tells by identity what it has drawn already, and a map of 10 MB need not cross with every image that arrives.
 So the nouns in `SHARED` are sent the first time that something names them, and named by a number from then on; when
-nothing that is sent names one any more, both sides forget it.
+a snapshot that is sent names one no more, both sides forget it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from config.plan import TreatmentPlan
 from config.settings import Settings
-from console.snapshot import Anatomy, ImagedSeries
+from console.snapshot import Anatomy, ImagedSeries, Snapshot
 from dicom_listener.decoding_frames import Channel, NonsenseError
 from dicom_listener.events import Event
 from dicom_listener.images import SeriesState
@@ -74,7 +74,8 @@ class Sender:
         """
         named: set[int] = set()
         parts = self._packed(value, named)
-        alive = self._closure(named)
+        # What is told between two snapshots, such as the time, says nothing of what the next one will name.
+        alive = self._closure(named) if isinstance(value, Snapshot) else {sent.token for sent in self._known.values()}
         forgotten = [sent.token for sent in self._known.values() if sent.token not in alive]
         self._known = {key: sent for key, sent in self._known.items() if sent.token in alive}
         self._channel.send([_VALUE, pickle.dumps(forgotten), *parts])
@@ -139,18 +140,22 @@ class Receiver:
         ------
         dicom_listener.decoding_frames.EndedError
             If the other side is gone.
+        dicom_listener.decoding_frames.NonsenseError
+            If what came cannot be read; neither can what follows.
         """
         while True:
-            kind, head, *parts = self._channel.receive(limit_bytes=_LIMIT_BYTES)
-            if bytes(kind) == _OBJECT:
-                self._held[int(bytes(head))] = self._unpacked(parts)
-            elif bytes(kind) == _VALUE:
+            message = self._channel.receive(limit_bytes=_LIMIT_BYTES)
+            try:
+                kind, head, *parts = message
                 value = self._unpacked(parts)
-                for token in pickle.loads(head):
-                    del self._held[token]
-                return value
-            else:
-                raise NonsenseError("The message is of another kind.")
+                if bytes(kind) == _VALUE:
+                    for token in pickle.loads(head):
+                        del self._held[token]
+                    return value
+                self._held[int(bytes(head))] = value
+            # A pickle of another version, or with a noun that never came, raises nearly anything.
+            except Exception as error:
+                raise NonsenseError(f"A message cannot be read ({type(error).__name__}: {error}).") from error
 
     def _unpacked(self, parts: list[memoryview]) -> object:
         return _Unpickler(io.BytesIO(parts[0]), self._held, parts[1:]).load()

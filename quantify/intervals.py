@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from quantify import monte_carlo as mc
 from quantify.bed import effect_per_dose, radiosensitivity
-from quantify.findings import FractionResult, VolumeStatistics
+from quantify.findings import FractionResult, VolumeStatistics, VolumeStatus
 from quantify.imaged import Physics
 from quantify.lineage import Lineage
 from quantify.model import FloatArray, Role
@@ -21,6 +21,9 @@ class Injected:
 
     activity_mbq: float
     u_mbq: float
+
+
+_LEAST_ACTIVITY = "voxels of the liver are at the noise floor: measured activity and recovery are lower bounds (≥)"
 
 
 def with_intervals(
@@ -64,6 +67,8 @@ def with_intervals(
     if liver is not None and liver.dose is not None:
         in_liver = _activity(terms, liver, physics)
         result = _with_recovery(result, liver.statistics, in_liver, injected, given)
+        if liver.statistics.status == VolumeStatus.LOWER_BOUND:
+            result = replace(result, notes=(*result.notes, _LEAST_ACTIVITY))
         if given is not None and result.recovery_ratio:
             recovered = mc.recovery(in_liver, given)
     for name, own in measured.items():

@@ -17,6 +17,11 @@ from quantify.uncertainty import common_relative
 Key = tuple[str, int]
 
 
+_BOUNDED = "a dose so far is a lower bound (≥): nothing can be said of what comes"
+_UNBOUNDED = Projection(dose_gy=None, low_95_gy=None, high_95_gy=None, method="none", message=_BOUNDED)
+_NO_LIMIT_FROM_BELOW = ActivityLeft(mbq=None, method="none", message=_BOUNDED)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
     """What is planned: what a position feeds, what comes next, what must not be exceeded.
@@ -72,8 +77,17 @@ def with_trends(
                     changed[n] = replace(changed[n], trend={**changed[n].trend, name: _mixed(name)})
                     continue
                 so_far = replace(course, points=points[:count])
-                point = _undecided(point, [results[k].volumes.get(name) for k in here[:count]])
-                changed[n] = _with_volume(changed[n], name, point, so_far, doses[n].get(name), physics, outlook)
+                told = [results[k].volumes.get(name) for k in here[:count]]
+                changed[n] = _with_volume(
+                    changed[n],
+                    name,
+                    _undecided(point, told),
+                    so_far,
+                    doses[n].get(name),
+                    physics,
+                    outlook,
+                    bounded=any(own is not None and own.status == VolumeStatus.LOWER_BOUND for own in told),
+                )
     return changed
 
 
@@ -120,16 +134,21 @@ def _with_volume(
     dose: MeasuredDose | None,
     physics: Physics,
     outlook: Outlook,
+    *,
+    bounded: bool,
 ) -> FractionResult:
+    """`bounded`: a dose of this course is a lower bound, from which nothing can be said of what comes."""
     result = replace(result, trend={**result.trend, name: point})
     if result.maps is None or dose is None:
         return result
     planned = outlook.next_mbq.get(result.key)
     if planned is not None and planned > 0:
-        result = replace(result, projection={**result.projection, name: _projection(course, planned, dose, physics)})
+        projected = _UNBOUNDED if bounded else _projection(course, planned, dose, physics)
+        result = replace(result, projection={**result.projection, name: projected})
     limit = outlook.limits_gy.get(name)
     if limit is not None:
-        result = replace(result, activity_left={**result.activity_left, name: _left(course, limit, dose, physics)})
+        left = _NO_LIMIT_FROM_BELOW if bounded else _left(course, limit, dose, physics)
+        result = replace(result, activity_left={**result.activity_left, name: left})
     return result
 
 

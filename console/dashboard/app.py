@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication
 from config.settings import DisplaySettings, Settings
 from console.dashboard import theme
 from console.dashboard.screen import build_screen
-from console.dashboard.screen_model import Cell
+from console.dashboard.screen_model import Badge, Cell, Screen, State, Tone
 from console.dashboard.screen_news import Announcement, announced
 from console.dashboard.view import (
     Action,
@@ -129,6 +129,7 @@ class Dashboard(QObject):
         self._before: list[ViewState] = []
         self._after: list[ViewState] = []
         self._news: Announcement | None = None
+        self._drawn: Screen | None = None
         self.window = DashboardWindow(self.act, screen_height_mm=self._display.screen_height_mm)
         self.window.closed.connect(self.stop)
         self._timer = QTimer(self)
@@ -151,9 +152,11 @@ class Dashboard(QObject):
 
     def receive(self, snapshot: Snapshot) -> None:
         """Show what is known now."""
-        self._news = announced(self.snapshot, snapshot, self._clock(), self._news) or self._news
-        self.snapshot = snapshot
-        self.redraw()
+        before, self.snapshot = self.snapshot, snapshot
+        try:
+            self._news = announced(before, snapshot, self._clock(), self._news) or self._news
+        finally:
+            self.redraw()  # whatever there is to say of it, what is known now is shown
 
     def act(self, action: Action) -> None:
         """Do what the reader asks: change the view here, hand on what concerns the treatment."""
@@ -179,7 +182,8 @@ class Dashboard(QObject):
         taken, given = (self._before, self._after) if by < 0 else (self._after, self._before)
         if taken:
             given.append(self.view)
-            self._show(taken.pop())
+            # Where the cursor is, is not a choice of the reader's.
+            self._show(replace(taken.pop(), hovered=self.view.hovered))
 
     def _show(self, view: ViewState) -> None:
         self.view = view
@@ -189,9 +193,9 @@ class Dashboard(QObject):
             self._flicker.start()
 
     def redraw(self) -> None:
-        """Draw the present state."""
-        self.window.draw(
-            build_screen(
+        """Draw the present state. Where that fails, what stands there says that it is old, and the error is raised."""
+        try:
+            screen = build_screen(
                 self.snapshot,
                 self.view,
                 now=self._clock(),
@@ -200,7 +204,25 @@ class Dashboard(QObject):
                 display=self._display,
                 status=tuple(self._machine_status()),
             )
-        )
+            self.window.draw(screen)
+        except Exception as error:
+            if self._drawn is not None:
+                self.window.draw(_outdated(self._drawn, error))
+            raise
+        self._drawn = screen
+
+
+def _outdated(screen: Screen, error: Exception) -> Screen:
+    """The last screen that could be drawn, where the present one cannot: it must not be taken for the present."""
+    state = State(sign="✕", word="NOT CURRENT", tone=Tone.ALERT)
+    why = f"the screen cannot be drawn anew, what stands here is old ({type(error).__name__}: {error})"
+    said = Cell(text=f"{state.text}: {why}", tone=Tone.ALERT)
+    return replace(
+        screen,
+        badge=Badge(text=said.text, state=state, stale=True),
+        glance_title=Cell(text=state.text, tooltip=said.text, tone=Tone.ALERT),
+        status=(said, *screen.status),
+    )
 
 
 def render_png(window: DashboardWindow, path: Path, size: tuple[int, int] = (1920, 1080)) -> None:

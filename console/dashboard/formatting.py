@@ -56,11 +56,13 @@ def with_uncertainty(value: float | None, uncertainty: float | None, unit: str) 
 
 
 def lower_bound(value: float | None, uncertainty: float | None, unit: str) -> str:
-    """``≥ 120 Gy``: at the noise floor the truth may be anything above."""
+    """``≥ 120 Gy``: at the noise floor the truth may be anything above; never rounded up."""
     if value is None or not known(value):
         return NOT_KNOWN
     places = decimals_for(uncertainty) if uncertainty is not None and known(uncertainty) and uncertainty > 0 else 0
-    return f"≥ {decimal(value, min(places, 0))} {unit}"
+    step = 10.0 ** -min(places, 0)
+    # What rounding in the arithmetic alone puts below a whole step is that step.
+    return f"≥ {decimal(math.floor(value / step + 1e-6) * step, min(places, 0))} {unit}"
 
 
 def signed(value: float, places: int = 0) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from console.dashboard import formatting
+from console.dashboard.screen_ledger import measured_is_a_bound
 from console.dashboard.screen_limits import gy_like, limit_of, limit_tooltip
 from console.dashboard.screen_tables import dose_words
 from console.snapshot import Snapshot
@@ -46,11 +47,14 @@ def recovery_tooltip(snapshot: Snapshot, result: FractionResult) -> str:
         f"Recovery: activity measured in the liver over activity injected, per cent, cumulative up to {result.label}",
         "± is one standard uncertainty (k = 1)",
     ]
-    if result.recovery_interval is not None:
+    if measured_is_a_bound(result):
+        lines[-1] = "voxels of the liver are at the noise floor: a lower bound, the truth may be anything above"
+    elif result.recovery_interval is not None:
         low, high = (100.0 * value for value in result.recovery_interval)
         lines[-1] += f", 95 % interval {low:.0f} to {high:.0f} %"
     if result.measured_mbq is not None and result.cumulative_injected_mbq is not None:
-        measured = formatting.with_uncertainty(result.measured_mbq, result.measured_u_mbq, "MBq")
+        told = formatting.lower_bound if measured_is_a_bound(result) else formatting.with_uncertainty
+        measured = told(result.measured_mbq, result.measured_u_mbq, "MBq")
         lines.append(f"measured {measured}, injected {formatting.activity(result.cumulative_injected_mbq)}")
     lines.append("band of the alarm: setting alarms.recovery_band_pct")
     return "\n".join([*lines, _source(snapshot, "§4")])
@@ -88,6 +92,9 @@ def _d70_line(statistics: VolumeStatistics) -> str:
     own = statistics.intervals.get("d70_gy")
     if statistics.d70_gy is None:
         return ""
+    if statistics.status is VolumeStatus.LOWER_BOUND:
+        bound = formatting.lower_bound(statistics.d70_gy, statistics.dose_mean_u_gy, "Gy")
+        return f"D70 {bound}: 70 % of the volume receive at least this"
     u = own.u if own is not None else None
     words = formatting.with_uncertainty(statistics.d70_gy, u, "Gy")
     if words == formatting.NOT_KNOWN:
@@ -101,7 +108,9 @@ def _coverage_line(snapshot: Snapshot, statistics: VolumeStatistics) -> str:
     at_gy = snapshot.settings.quantification.statistics.coverage_gy
     own = statistics.intervals.get("coverage")
     words = f"{100.0 * statistics.coverage:.0f} %"
-    if own is not None and own.u > 0:
+    if statistics.status is VolumeStatus.LOWER_BOUND:
+        words = f"≥ {words}"
+    elif own is not None and own.u > 0:
         words = "{} ± {} %".format(*formatting.pair(100.0 * statistics.coverage, 100.0 * own.u))
     return f"cov {words}: share of the volume at {at_gy:g} Gy or more (setting quantification.statistics.coverage_Gy)"
 

@@ -45,6 +45,7 @@ class PlaneView(QWidget):
         self._pictures: dict[tuple[PlaneScreen, DoseLegend, Look], CutPicture] = {}
         self._pressed = False
         self._hover: tuple[float, float] | None = None
+        self._cursor: QPointF | None = None
         # Outside of the painting itself: whoever listens may paint anew.
         self._painted.connect(self._tell_hover, Qt.ConnectionType.QueuedConnection)
 
@@ -61,10 +62,14 @@ class PlaneView(QWidget):
         shown = (self.plane, self._legend, self._crosshair_mm, self.watermark, self.stale)
         if (plane, legend, crosshair_mm, watermark, stale) == shown:
             return
+        moved = plane is not self.plane
         self.plane, self._legend, self._crosshair_mm = plane, legend, crosshair_mm
         self.watermark, self.stale = watermark, stale
         if plane is None:
             self._pictures.clear()
+        elif moved and self._cursor is not None:
+            # The cursor rests, the cut under it is another: what it is over has to be told anew.
+            self._hover = self._placement().place_mm(self._cursor)
         self.update()
 
     def keep_free(self, covered: QRect | None) -> None:
@@ -128,7 +133,8 @@ class PlaneView(QWidget):
         elif self.plane is not None:
             if self._hover is None:
                 self.update()
-            self._hover = self._placement().place_mm(event.position())
+            self._cursor = event.position()
+            self._hover = self._placement().place_mm(self._cursor)
             event.accept()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802
@@ -137,7 +143,7 @@ class PlaneView(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:  # noqa: N802
         """Tell that there is no cursor any more."""
-        self._hover = None
+        self._hover = self._cursor = None
         self.left.emit()
 
     def _point(self, event: QMouseEvent) -> None:

@@ -7,6 +7,7 @@ import getpass
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,23 +20,28 @@ from console.dashboard.screen_model import Cell, Tone
 from console.dashboard.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot, TogglePause
 from console.engine_process import EngineProcess, Following, Replaying
 from console.machine import machine_status
-from console.snapshot import Mode, Snapshot
+from console.snapshot import Mode, RaisedAlarm, Snapshot
 from dicom_listener.events import Kind
-from dicom_listener.record import Record
+from dicom_listener.record import Record, RecordError
 
 _SIGNAL_MS = 200
-
-
 _TONES = {True: Tone.MUTED, False: Tone.ALERT}
 
 
-def _failure(engine: EngineProcess) -> tuple[Cell, ...]:
-    return (Cell(text=f"✕ {engine.failure}", tone=Tone.ALERT),) if engine.failure else ()
+def _failures(*told: str) -> tuple[Cell, ...]:
+    return tuple(Cell(text=f"✕ {failure}", tone=Tone.ALERT) for failure in told if failure)
 
 
 def system_clock() -> datetime:
     """Now, aware. The dashboard's shell is one of the few places that may ask."""
     return datetime.now(UTC)
+
+
+def _acknowledged_by(raised: RaisedAlarm, said: tuple[str, datetime] | None) -> RaisedAlarm:
+    """An alarm with what was recorded of it here; an earlier occurrence that was acknowledged does not count."""
+    if said is None or raised.acknowledged_at is not None or said[1] < raised.alarm.raised_at:
+        return raised
+    return replace(raised, acknowledged_by=said[0], acknowledged_at=said[1])
 
 
 class LiveDashboard:
@@ -70,6 +76,8 @@ class LiveDashboard:
         self._record, self._minimum_free_mb = record, minimum_free_mb
         self._bridge = SnapshotBridge()
         self._on_snapshot = on_snapshot or (lambda _: None)
+        self._unrecorded = ""
+        self._acknowledged: dict[str, tuple[str, datetime]] = {}
         task = Following(path=record.path, minimum_free_mb=minimum_free_mb)
         self.engine = EngineProcess(task, on_snapshot=self._bridge.publish)
         self.dashboard = Dashboard(
@@ -90,19 +98,38 @@ class LiveDashboard:
         self.dashboard.stop()
 
     def _receive(self, snapshot: Snapshot) -> None:
-        self.dashboard.receive(snapshot)
-        self._on_snapshot(snapshot)
+        self.dashboard.receive(self._with_acknowledgements(snapshot))
+        self._on_snapshot(self.dashboard.snapshot)
+
+    def _with_acknowledgements(self, snapshot: Snapshot) -> Snapshot:
+        """With those that were recorded here: the engine reads the file again only when it has computed."""
+        alarms = tuple(_acknowledged_by(raised, self._acknowledged.get(raised.alarm.id)) for raised in snapshot.alarms)
+        return snapshot if alarms == snapshot.alarms else replace(snapshot, alarms=alarms)
 
     def _status(self) -> Sequence[Cell]:
         machine = machine_status(self._record.path, minimum_free_mb=self._minimum_free_mb)
-        return (*_failure(self.engine), *(Cell(text=words, tone=_TONES[fine]) for words, fine in machine))
+        return (
+            *_failures(self._unrecorded, self.engine.failure),
+            *(Cell(text=words, tone=_TONES[fine]) for words, fine in machine),
+        )
 
     def _act(self, action: OfTheTreatment) -> None:
+        try:
+            self._record_act(action)
+            self._unrecorded = ""
+        except (RecordError, OSError) as error:
+            what = "acknowledgement" if isinstance(action, AcknowledgeAlarms) else "picture"
+            self._unrecorded = f"The {what} was not recorded: {error}"
+        self.dashboard.redraw()
+
+    def _record_act(self, action: OfTheTreatment) -> None:
         name = action.name if isinstance(action, AcknowledgeAlarms) else getpass.getuser()
         if isinstance(action, AcknowledgeAlarms):
             for alarm in action.alarm_ids:
                 payload = {"alarm": alarm, "name": name}
-                self._record.append(Kind.ALARM_ACKNOWLEDGED, payload, actor=name, utc=system_clock())
+                said = self._record.append(Kind.ALARM_ACKNOWLEDGED, payload, actor=name, utc=system_clock())
+                self._acknowledged[alarm] = name, said.utc
+            self.dashboard.receive(self._with_acknowledgements(self.dashboard.snapshot))
             return
         if not isinstance(action, TakeSnapshot):
             return
@@ -133,13 +160,15 @@ def quit_on_signals(application: QApplication) -> Iterator[None]:
     """Let SIGTERM and SIGINT close the application in order.
 
     Python runs its signal handlers between instructions, and Qt's loop executes none while it waits: a timer gives it
-    the occasion.
+    the occasion. It is the timer that quits: before the loop has begun there is nothing that could.
     """
+    asked: list[int] = []
     before = {
-        number: signal.signal(number, lambda *_: application.quit()) for number in (signal.SIGTERM, signal.SIGINT)
+        number: signal.signal(number, lambda number, _: asked.append(number))
+        for number in (signal.SIGTERM, signal.SIGINT)
     }
     timer = QTimer()
-    timer.timeout.connect(lambda: None)
+    timer.timeout.connect(lambda: application.quit() if asked else None)
     timer.start(_SIGNAL_MS)
     try:
         yield
@@ -185,7 +214,7 @@ class ReplayDashboard:
 
     def _status(self) -> Sequence[Cell]:
         halted = (Cell(text="‖ HALTED: Space goes on", tone=Tone.CAUTION),) if self._paused else ()
-        return (*_failure(self.engine), Cell(text=self._told, tone=Tone.MUTED), *halted)
+        return (*_failures(self.engine.failure), Cell(text=self._told, tone=Tone.MUTED), *halted)
 
     def _act(self, action: OfTheTreatment) -> None:
         if isinstance(action, TogglePause):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from console.dashboard import formatting
+from console.dashboard.room_time import room_clock
 from console.dashboard.screen_model import Badge, State, Tone
 from console.dashboard.screen_tables import holmium_series_arriving
 from console.snapshot import Snapshot
@@ -27,16 +28,18 @@ def build_badge(
         return Badge(text="no dose yet", state=State(sign="○", word="no dose yet", tone=Tone.MUTED))
     text = f"after {result.label}"
     if result.acquired_at is not None:
-        text += f" · {formatting.clock(result.acquired_at)}"
+        text += f" · {room_clock(snapshot, result.acquired_at)}"
         if now is not None:
-            text += f" · age {formatting.age(now - result.acquired_at)}"
+            text += f" · age {formatting.age(_age(snapshot, result.acquired_at, now))}"
     if snapshot.restored:
         state = State(sign="↺", word="RESTORED", tone=Tone.CAUTION)
         return Badge(text=f"↺ RESTORED: {snapshot.restored} · {text}", state=state, stale=True)
     if result.maps is None:
         why = result.error or "no dose map"
         state = State(sign="✕", word=f"no dose map: {why}", tone=Tone.ALERT)
-        return Badge(text=f"{text} · {state.text}", state=state)
+        last = snapshot.results[-1] if snapshot.results else result
+        earlier = f"◂ EARLIER: latest is {last.label} · " if result.key != last.key else ""
+        return Badge(text=f"{earlier}{text} · {state.text}", state=state)
     latest = next((r for r in reversed(snapshot.results) if r.maps is not None), result)
     if result.key != latest.key:
         state = State(sign="◂", word="EARLIER", tone=Tone.CAUTION)
@@ -56,6 +59,11 @@ def is_unconfirmed(snapshot: Snapshot, result: FractionResult) -> bool:
     return any(not binding.confirmed for binding in bound)
 
 
+def _age(snapshot: Snapshot, acquired_at: datetime, now: datetime) -> timedelta:
+    """How long ago: the scanner's clock less its confirmed offset; an hour ahead, and nothing would ever be too old."""
+    return now - (acquired_at - timedelta(seconds=snapshot.clock_offset_s or 0.0))
+
+
 def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | None, limit_s: float) -> str:
     keys = [injection.key for injection in snapshot.injections]
     later = snapshot.injections[keys.index(result.key) + 1 :] if result.key in keys else ()
@@ -66,6 +74,7 @@ def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | N
         return "settings changed since"
     if holmium_series_arriving(snapshot) is not None:
         return "newer series arriving"
-    if now is not None and result.acquired_at is not None and now - result.acquired_at > timedelta(seconds=limit_s):
+    limit = timedelta(seconds=limit_s)
+    if now is not None and result.acquired_at is not None and _age(snapshot, result.acquired_at, now) > limit:
         return f"older than {limit_s / 60:.0f} min"
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from console.dashboard import formatting
+from console.dashboard.room_time import room_clock
 from console.dashboard.view import Flicker, Quantity, ViewState
 from console.snapshot import ImagedSeries, Snapshot
 from quantify.findings import FractionResult, RegistrationStatus
@@ -31,7 +31,7 @@ def quantity_caption(
     """
     if result is None and beside is not None:
         return f"nothing imaged before {beside.label}: anatomy alone"
-    words = _words(view, result, before)
+    words = _words(snapshot, view, result, before)
     if result is None:
         position = position_in_question(snapshot, None)
         return words or (f"no dose yet · injection position {position}" if position else "")
@@ -47,11 +47,11 @@ def position_in_question(snapshot: Snapshot, result: FractionResult | None) -> s
     return next((i.position for i in snapshot.injections if i.time is None), None)
 
 
-def _words(view: ViewState, result: FractionResult | None, before: FractionResult | None) -> str:
+def _words(snapshot: Snapshot, view: ViewState, result: FractionResult | None, before: FractionResult | None) -> str:
     maps = result.maps if result is not None else None
     after = ""
     if result is not None:
-        time = f" · {formatting.clock(result.acquired_at)}" if result.acquired_at is not None else ""
+        time = f" · {room_clock(snapshot, result.acquired_at)}" if result.acquired_at is not None else ""
         after = f"after {result.label}{time}" + ("" if maps is not None else ": no dose map")
     if view.quantity is Quantity.UNCERTAINTY:
         if maps is None or maps.dose.standard_error is None:

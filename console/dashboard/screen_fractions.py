@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from console.dashboard import formatting
 from console.dashboard.remembered import by_identity
+from console.dashboard.room_time import room_clock
 from console.dashboard.screen_model import Cell, Row, State, Table, Tone
 from console.dashboard.screen_series import TIME, holmium_series_arriving
 from console.snapshot import Binding, Snapshot
@@ -125,16 +126,16 @@ def _state_with(snapshot: Snapshot, injection: Injection, result: FractionResult
     """Of an injection with a result, which may be an error."""
     if result.status is FractionStatus.FAILED:
         if injection.outside_mri:
-            words = f"given {formatting.clock(injection.time)} outside MRI, not imaged"
+            words = f"given {room_clock(snapshot, injection.time)} outside MRI, not imaged"
             return State(sign="●", word="outside MRI", tone=Tone.CAUTION), words
         refused = _without_dose(snapshot, injection)
         if refused is not None:
             return refused
         if not _own(snapshot, injection) and result.series_instance_uid is None:
-            words = f"given {formatting.clock(injection.time)}, not imaged"
+            words = f"given {room_clock(snapshot, injection.time)}, not imaged"
             return State(sign="●", word="not imaged", tone=Tone.CAUTION), words
         return State(sign="✕", word="failed", tone=Tone.ALERT), f"failed: {result.error or 'cause unknown'}"
-    at = formatting.clock(result.acquired_at)
+    at = room_clock(snapshot, result.acquired_at)
     if result.status is FractionStatus.PROVISIONAL:
         why = "; ".join(result.provisional_reasons)
         return (
@@ -157,11 +158,11 @@ def _state_of(snapshot: Snapshot, injection: Injection) -> tuple[State, str]:
     refused = _without_dose(snapshot, injection)
     if refused is not None:
         return refused
-    given = f"given {formatting.clock(injection.time)}"
+    given = f"given {room_clock(snapshot, injection.time)}"
     state = State(sign="●", word="given", tone=Tone.ACTIVE)
     if injection.aborted:
         state = State(sign="!", word="aborted", tone=Tone.CAUTION)
-        given = f"aborted {formatting.clock(injection.time)}"
+        given = f"aborted {room_clock(snapshot, injection.time)}"
     if injection.outside_mri:
         return state, f"{given} outside MRI, not imaged"
     arriving = _arriving_for(snapshot, injection)

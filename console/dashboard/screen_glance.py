@@ -216,6 +216,8 @@ def _limited(
 def _recovery(snapshot: Snapshot, result: FractionResult) -> GlanceNumber:
     words = recovery_words(result)
     value, plus_minus, u = words.partition(" % ± ")
+    if words.startswith("≥"):
+        value, plus_minus, u = words.removesuffix(" %").replace("≥ ", f"≥{formatting.THIN}"), "", ""
     outside = any(
         raised.active and raised.alarm.kind.startswith("recovery") and _concerns(raised.alarm, result)
         for raised in snapshot.alarms
@@ -229,7 +231,7 @@ def _recovery(snapshot: Snapshot, result: FractionResult) -> GlanceNumber:
     return GlanceNumber(
         label="Recovery",
         value=value,
-        detail=f"± {u} %" if plus_minus else "",
+        detail=f"± {u} %" if plus_minus else "%" if words.startswith("≥") else "",
         note=note,
         state=state,
         tooltip=recovery_tooltip(snapshot, result),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from console.dashboard import formatting
+from console.dashboard.room_time import room_clock
 from console.dashboard.screen_model import Guide, GuideStep, Progress, State, Tone
 from console.dashboard.screen_series import series_words
 from console.snapshot import Binding, Snapshot
@@ -133,7 +134,7 @@ def _waiting(snapshot: Snapshot) -> _Place:
         return _Place(step=_REVIEW, sentence=_review(snapshot))
     parts = [_which(snapshot, upcoming.position)]
     if upcoming.time is not None:
-        parts.append(f"injected {formatting.clock(upcoming.time)}")
+        parts.append(f"injected {room_clock(snapshot, upcoming.time)}")
         return _Place(step=_ACQUIRE, sentence=f"waiting for series {upcoming.label} ({', '.join(filter(None, parts))})")
     if upcoming.planned_mbq is not None:
         parts.append(f"{formatting.activity(upcoming.planned_mbq)} planned")

@@ -10,7 +10,8 @@ from console.dashboard import formatting
 from console.dashboard.remembered import by_identity
 from console.dashboard.screen_model import Cell, Row, Table, Tone
 from console.snapshot import Snapshot
-from quantify.findings import FractionResult, FractionStatus, Injection
+from quantify.findings import FractionResult, FractionStatus, Injection, VolumeStatus
+from quantify.model import Role
 
 _NET = (
     "Net activity at the end of each injection (MBq): vials less residual, decayed (docs/physics.md §1), or as "
@@ -49,7 +50,8 @@ def _rx_row(
     parts: Sequence[str] = (),
 ) -> Row:
     """``1 290 ± 70 / 1 302 MBq · 99 %``: injected of planned."""
-    planned_mbq = _total([i.planned_mbq for i in injections])
+    # Of nothing that is known of, nothing is planned: that is no 0.
+    planned_mbq = _total([i.planned_mbq for i in injections]) if injections else None
     given = [i for i in injections if i.time is not None or i.activity_mbq is not None]
     net_mbq = _total([i.activity_mbq for i in given])
     planned = "not stated" if planned_mbq is None else formatting.activity(planned_mbq)
@@ -91,7 +93,15 @@ def _total(activities: Sequence[float | None]) -> float | None:
 
 
 def _not_imaged(snapshot: Snapshot) -> Row | None:
-    if not snapshot.not_imaged_mbq > 0:
+    keys = [result.key for result in snapshot.results if result.status is not FractionStatus.FAILED]
+    order = [i.key for i in snapshot.injections]
+    after = snapshot.injections[order.index(keys[-1]) + 1 :] if keys and keys[-1] in order else snapshot.injections
+    unknown = [i.label for i in after if i.time is not None and i.activity_mbq is None]
+    if unknown:
+        names = ", ".join(unknown)
+        told = f"What {names} delivered (MBq) is not known, as recorded; it was after the last image: no dose holds it."
+        return _row("! not imaged", f"{formatting.NOT_KNOWN} not imaged: {names} not known", Tone.CAUTION, told)
+    if not (snapshot.not_imaged_mbq or 0.0) > 0:
         return None
     told = "Injected after the last image (MBq, net, as recorded): no dose shown holds it."
     return _row("! not imaged", f"{formatting.activity(snapshot.not_imaged_mbq)} not imaged", Tone.CAUTION, told)
@@ -119,6 +129,11 @@ def _loss(snapshot: Snapshot, settings: QuantificationSettings | None) -> Row | 
     return None
 
 
+def measured_is_a_bound(result: FractionResult) -> bool:
+    """Whether the liver's activity, and with it the recovery, is a lower bound: then it has no ±."""
+    return any(v.role is Role.LIVER and v.status is VolumeStatus.LOWER_BOUND for v in result.volumes.values())
+
+
 def _measured(shown: FractionResult | None) -> Row:
     """``1 340 ± 100 MBq · 104 ± 8 %``: seen by the images, and how much that is of what was injected."""
     told = (
@@ -128,10 +143,15 @@ def _measured(shown: FractionResult | None) -> Row:
     if shown is None:
         return _row("MRI", formatting.NOT_KNOWN, Tone.MUTED, told)
     words = formatting.with_uncertainty(shown.measured_mbq, shown.measured_u_mbq, "MBq")
+    bound = measured_is_a_bound(shown)
+    if bound:
+        words = formatting.lower_bound(shown.measured_mbq, shown.measured_u_mbq, "MBq")
+        told += " Voxels of the liver are at the noise floor: what is measured is a lower bound (≥)."
     if shown.recovery_ratio is not None and shown.recovery_u and shown.recovery_u > 0:
         value, u = formatting.pair(100.0 * shown.recovery_ratio, 100.0 * shown.recovery_u)
-        words = f"{words} · {value} ± {u} %"
-    if shown.recovery_interval is not None:
+        least = formatting.lower_bound(100.0 * shown.recovery_ratio, 100.0 * shown.recovery_u, "%")
+        words = f"{words} · {least if bound else f'{value} ± {u} %'}"
+    if shown.recovery_interval is not None and not bound:
         told += f" Recovery, 95 %: {100 * shown.recovery_interval[0]:.0f}…{100 * shown.recovery_interval[1]:.0f} %."
     if shown.status is FractionStatus.FAILED:
         told += f" {shown.label} failed: {shown.error}."

@@ -89,7 +89,15 @@ def activity_left_words(snapshot: Snapshot, shown: FractionResult, volume: str) 
         return ""
     if left.mbq is None or any(bounds_before(snapshot, shown, volume)):
         return f"activity left {formatting.NOT_KNOWN}"
-    return f"{formatting.activity(left.mbq)} left{given_since(snapshot, shown)}"
+    return f"{formatting.activity(left.mbq)} left{_elsewhere(snapshot, shown)}{given_since(snapshot, shown)}"
+
+
+def _elsewhere(snapshot: Snapshot, shown: FractionResult) -> str:
+    """`` at RHA``, where the next injection is at another position: the activity left is not that one's."""
+    keys = [injection.key for injection in snapshot.injections]
+    later = snapshot.injections[keys.index(shown.key) + 1 :] if shown.key in keys else ()
+    following = next((injection for injection in later if not injection.aborted), None)
+    return f" at {shown.position}" if following is not None and following.position != shown.position else ""
 
 
 def given_since(snapshot: Snapshot, shown: FractionResult) -> str:
@@ -151,6 +159,9 @@ def _row(snapshot: Snapshot, shown: FractionResult | None, limit: LimitPlan, *, 
     statistics = shown.volumes.get(limit.volume) if shown is not None else None
     state = limit_state(statistics, limit.dose_gy)
     words = f"{dose_words(statistics)}, limit {limit.dose_gy:g} Gy"
+    if shown is not None and not is_latest(snapshot, shown):
+        words = f"◂ after {shown.label}: {words}"
+    tone = state.tone
     if state.tone is not Tone.GOOD:
         words += f" · {state.word.removesuffix(' the limit')}"
     if whole:
@@ -159,9 +170,11 @@ def _row(snapshot: Snapshot, shown: FractionResult | None, limit: LimitPlan, *, 
         stated = ", ".join(text for text in (limit.isotope, limit.method) if text) or limit.source
         words += "".join(f" · {part}" for part in (left, stated or "origin not stated") if part)
     tooltip = limit_tooltip(snapshot, shown, limit)
+    if tone is Tone.GOOD and shown is not None and not is_latest(snapshot, shown):
+        tone = Tone.CAUTION  # under the limit then is not under the limit now
     return Row(
         cells=(
-            Cell(text=f"{state.sign} {limit.volume}", tone=state.tone, tooltip=tooltip),
-            Cell(text=words, tone=state.tone, tooltip=tooltip),
+            Cell(text=f"{state.sign} {limit.volume}", tone=tone, tooltip=tooltip),
+            Cell(text=words, tone=tone, tooltip=tooltip),
         )
     )

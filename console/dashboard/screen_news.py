@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from console.dashboard import formatting
+from console.dashboard.room_time import room_clock
 from console.dashboard.screen_model import News, State, Tone
 from console.dashboard.screen_tables import dose_words
 from console.dashboard.view import ViewState
@@ -98,7 +98,7 @@ def _on_record(after: Snapshot, now: datetime | None) -> list[Announcement]:
     tone = Tone.MUTED
     if after.revisions:
         last = after.revisions[-1]
-        when = formatting.clock(_in_the_room(last.at, after))
+        when = room_clock(after, last.at)
         text += f" · settings changed {len(after.revisions)} ×, last {when} by {last.by}"
         tone = Tone.CAUTION
     return [Announcement(text=text, tone=tone, at=now)]
@@ -145,7 +145,7 @@ def _joined(parts: Sequence[Announcement], now: datetime | None) -> Announcement
 def _revised(revision: PlanRevision, after: Snapshot, now: datetime | None) -> Announcement:
     told = revision.differences[:_DIFFERENCES_TOLD]
     more = len(revision.differences) - len(told)
-    head = f"SETTINGS CHANGED {formatting.clock(_in_the_room(revision.at, after))} by {revision.by}"
+    head = f"SETTINGS CHANGED {room_clock(after, revision.at)} by {revision.by}"
     text = f"{head}: {'; '.join(told) or 'no value differs'}{f'; + {more} more' if more else ''}"
     whole = f"{head}: {'; '.join(revision.differences)}" if more else ""
     return Announcement(text=text, tone=Tone.CAUTION, at=now, lasting=True, whole=whole)
@@ -164,7 +164,7 @@ def _new(result: FractionResult, earlier: Sequence[FractionResult], now: datetim
     head += " ! provisional" if provisional else ""
     if not result.volumes:
         head = f"{result.label}: dose maps, no volumes of interest"
-    text, whole = _told(head, [(own, _gain(own, first=imaged is None)) for own in _volumes(result)])
+    text, whole = _told(head, [(own, _gain(own, imaged)) for own in _volumes(result)])
     tone = Tone.CAUTION if provisional else Tone.GOOD
     return Announcement(text=text, tone=tone, at=now, about=result.key, whole=whole)
 
@@ -227,21 +227,18 @@ def _line(head: str, volumes: Iterable[tuple[VolumeStatistics, str]]) -> str:
     return f"{head}: {said}" if said else head
 
 
-def _gain(own: VolumeStatistics, *, first: bool) -> str:
-    """``+21 ± 3 Gy``; where the gain or its uncertainty is not known, the dose itself with its own."""
+def _gain(own: VolumeStatistics, imaged: FractionResult | None) -> str:
+    """``+21 ± 3 Gy`` since `imaged`; where the gain is not known on both sides, the dose itself with its own ±."""
     if own.status is VolumeStatus.NOT_EVALUABLE:
         return "not evaluable"
     interval = own.intervals.get("gain_gy")
-    usable = own.status is VolumeStatus.OK and own.gain_gy is not None and interval is not None and not first
+    before = imaged.volumes.get(own.name) if imaged is not None else None
+    # From a lower bound the gain would be anything below.
+    known = own.status is VolumeStatus.OK and before is not None and before.status is VolumeStatus.OK
+    usable = known and own.gain_gy is not None and interval is not None
     if not usable or own.gain_gy is None or interval is None:
         return dose_words(own)
     words = formatting.with_uncertainty(own.gain_gy, interval.u, "Gy")
     if words == formatting.NOT_KNOWN:
         return dose_words(own)
     return words if words.startswith("−") or own.gain_gy <= 0 else f"+{words}"
-
-
-def _in_the_room(moment: datetime, snapshot: Snapshot) -> datetime:
-    if snapshot.plan is None or moment.tzinfo is None:
-        return moment
-    return moment.astimezone(ZoneInfo(snapshot.plan.time_zone))

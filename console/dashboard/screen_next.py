@@ -80,8 +80,10 @@ def _not_of(snapshot: Snapshot, shown: FractionResult, following: Injection) -> 
 def _title(snapshot: Snapshot, following: Injection, *, projected: bool) -> str:
     if following.time is not None:
         given = formatting.activity(following.activity_mbq)
-        made_for = f", projected for {formatting.activity(following.planned_mbq)} planned" if projected else ""
-        return f"GIVEN {following.label} · {given} · not measured{made_for}"
+        told = following.planned_mbq is not None and projected
+        # What is cut where there is no room is the end.
+        state = f"projected for {formatting.activity(following.planned_mbq)} planned" if told else "not measured"
+        return f"GIVEN {following.label} · {given} · {state}"
     if following.planned_mbq is None:
         return f"NEXT {following.label} · activity not stated"
     here = [i.planned_mbq for i in snapshot.injections if i.position == following.position]

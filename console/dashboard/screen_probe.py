@@ -38,6 +38,8 @@ def build_probe(snapshot: Snapshot, view: ViewState, result: FractionResult | No
     place = _place_words(point)
     maps = result.maps if result is not None else None
     words = f"{place}: {map_words(maps.dose, voxel) if maps is not None else 'no dose map'}"
+    if view.compare:
+        words = f"{place}: {_compared_words(snapshot, result, voxel)}"
     named = _quantity_words(snapshot, view, result, voxel)
     whole = f"{words} · {named}" if named else words
     if not view.probe:
@@ -67,6 +69,16 @@ def build_probe(snapshot: Snapshot, view: ViewState, result: FractionResult | No
         decays=tuple(_curve(label, decay) for label, decay in found),
         message=_why_no_echoes(snapshot, result, (first, later), (at_first, at_later)),
     )
+
+
+def _compared_words(snapshot: Snapshot, result: FractionResult | None, voxel: tuple[int, int, int]) -> str:
+    """Both fractions that stand beside each other, by their names: the cursor may be over either."""
+    both = [own for own in (result, imaged_before(snapshot, result)) if own is not None]
+    told = [
+        f"after {own.label} {map_words(own.maps.dose, voxel) if own.maps is not None else 'no dose map'}"
+        for own in both
+    ]
+    return " · ".join(told) or "no dose map"
 
 
 def map_words(values: ParametricMap, voxel: tuple[int, int, int]) -> str:

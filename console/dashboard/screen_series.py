@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from console.dashboard import formatting
 from console.dashboard.remembered import by_identity
+from console.dashboard.room_time import room_clock
 from console.dashboard.screen_model import Cell, Row, State, Table, Tone
 from console.snapshot import Binding, Snapshot
 from dicom_listener.images import SeriesState, SeriesStatus
@@ -24,11 +24,11 @@ def series_table(snapshot: Snapshot) -> Table:
     bindings = {binding.series_key: binding for binding in snapshot.bindings}
     rows = _quarantined(snapshot)
     latest = sorted(snapshot.series, key=lambda s: -s.last_seq)[:_MOST_SERIES]
-    rows += [_series_row(series, bindings.get(series.key)) for series in latest]
+    rows += [_series_row(snapshot, series, bindings.get(series.key)) for series in latest]
     return Table(columns=("", "", ""), rows=tuple(rows), empty="no series has arrived")
 
 
-def _series_row(series: SeriesState, binding: Binding | None) -> Row:
+def _series_row(snapshot: Snapshot, series: SeriesState, binding: Binding | None) -> Row:
     state = _series_state(series, binding)
     name = series_words(series, binding)
     if binding is not None and binding.role == "unbound" and binding.position is not None:
@@ -44,7 +44,7 @@ def _series_row(series: SeriesState, binding: Binding | None) -> Row:
     return Row(
         cells=(
             Cell(
-                text=f"{state.sign} {formatting.clock(series.acquired_at)}",
+                text=f"{state.sign} {room_clock(snapshot, series.acquired_at)}",
                 tone=state.tone,
                 tooltip=f"{state.word}; begin of the acquisition ({TIME}), from its DICOM images",
             ),

@@ -6,7 +6,7 @@ import math
 
 from console.dashboard import formatting
 from console.dashboard.screen_fractions import fraction_state, fractions_table
-from console.dashboard.screen_ledger import ledger_table
+from console.dashboard.screen_ledger import ledger_table, measured_is_a_bound
 from console.dashboard.screen_series import holmium_series_arriving, series_table, series_words
 from quantify.findings import (
     FractionResult,
@@ -39,9 +39,11 @@ def dose_words(statistics: VolumeStatistics | None) -> str:
 
 
 def recovery_words(result: FractionResult) -> str:
-    """``104 % ± 8``: activity measured in the liver over activity injected, cumulative."""
+    """``104 % ± 8``: activity measured in the liver over injected, cumulative; ``≥ 104 %`` of a lower bound."""
     if result.recovery_ratio is None or result.recovery_u is None or result.recovery_u <= 0:
         return formatting.NOT_KNOWN
+    if measured_is_a_bound(result):
+        return formatting.lower_bound(100.0 * result.recovery_ratio, 100.0 * result.recovery_u, "%")
     value, u = formatting.pair(100.0 * result.recovery_ratio, 100.0 * result.recovery_u)
     return f"{value} % ± {u}"
 

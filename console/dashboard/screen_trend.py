@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from console.dashboard.remembered import by_identity
+from console.dashboard.screen_limits import bounds_before, is_latest
 from console.dashboard.screen_model import Cell, Tone, TrendScreen, TrendSeries
 from console.dashboard.trend_words import finding_of, flag_words, headline, trend_cell
 from console.snapshot import Snapshot
@@ -15,6 +16,8 @@ from quantify.model import Role
 __all__ = ["HEALTHY_LIVER_SERIES", "build_trend", "flag_words", "series_indices", "trend_cell"]
 
 HEALTHY_LIVER_SERIES = 0
+_LAST_SERIES = 7
+"""Of the colours and symbols in theme.py."""
 # Where the dose axis ends while there is nothing on it.
 _EMPTY_AXIS_GY = 100.0
 _FARTHEST_LIMIT = 2.0
@@ -29,13 +32,22 @@ _PLOTTED = (Role.TUMOUR, Role.HEALTHY_LIVER)
 
 
 def series_indices(snapshot: Snapshot) -> dict[str, int]:
-    """Number of every plotted volume: 0 is the healthy liver, tumours count from 1. It never changes."""
+    """Number of every plotted volume: 0 is the healthy liver, tumours count from 1. It never changes.
+
+    Parts of the healthy liver count back from the last symbol: no two curves with names of their own look the same.
+    """
     names: dict[str, int] = {}
+    parts: list[str] = []
     roles = [(v.name, v.role) for v in snapshot.volumes]
     roles += [(s.name, s.role) for result in snapshot.results for s in result.volumes.values()]
     for name, role in roles:
-        if name not in names and role in _PLOTTED:
-            names[name] = HEALTHY_LIVER_SERIES if role is Role.HEALTHY_LIVER else 1 + sum(n > 0 for n in names.values())
+        if name in names or role not in _PLOTTED:
+            continue
+        if role is Role.HEALTHY_LIVER:
+            parts.append(name)
+            names[name] = HEALTHY_LIVER_SERIES if len(parts) == 1 else max(1, _LAST_SERIES + 2 - len(parts))
+        else:
+            names[name] = 1 + len(names) - len(parts)
     return names
 
 
@@ -52,7 +64,8 @@ def build_trend(snapshot: Snapshot, shown: FractionResult | None) -> TrendScreen
     series = tuple(
         made
         for name, index in indices.items()
-        if (made := _series(name, index, results, before, planned, following)) is not None
+        if (made := _series(name, index, results, before, planned, _projected(snapshot, shown, name, following)))
+        is not None
     )
     plotted = {s.volume for s in series}
     limits = _limits(snapshot, plotted)
@@ -89,14 +102,22 @@ def _result_before(snapshot: Snapshot, results: list[FractionResult]) -> Fractio
 
 
 def _following(snapshot: Snapshot, shown: FractionResult | None) -> Injection | None:
-    """The position's next fraction after the shown one, as long as it has no result itself."""
-    if shown is None:
+    """The injection that the projections after the shown fraction are made for (`screen_next`); else None.
+
+    Only of the latest result, and only what directly follows at its position: the dose sums over all positions.
+    """
+    if shown is None or not is_latest(snapshot, shown):
         return None
-    here = [i for i in snapshot.injections if i.position == shown.position]
-    keys = [i.key for i in here]
-    after = here[keys.index(shown.key) + 1 :] if shown.key in keys else []
-    done = {result.key for result in snapshot.results}
-    return after[0] if after and after[0].key not in done else None
+    keys = [i.key for i in snapshot.injections]
+    after = snapshot.injections[keys.index(shown.key) + 1 :] if shown.key in keys else ()
+    return after[0] if after and after[0].position == shown.position and not after[0].aborted else None
+
+
+def _projected(
+    snapshot: Snapshot, shown: FractionResult | None, name: str, following: Injection | None
+) -> Injection | None:
+    """The following injection, where a volume's projection has an interval: what rests on a lower bound has none."""
+    return None if shown is None or any(bounds_before(snapshot, shown, name)) else following
 
 
 def _of_position(snapshot: Snapshot, shown: FractionResult | None) -> list[FractionResult]:

@@ -115,6 +115,7 @@ def _volume(name: str, document: Mapping[str, Any]) -> VolumeStatistics:
         intervals={
             _python_key(key): Spread(value=float(values[key]), **own)
             for key, own in (document.get("intervals") or {}).items()
+            if values.get(key) is not None
         },
         budget=tuple(
             BudgetTerm(

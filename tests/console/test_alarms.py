@@ -393,6 +393,13 @@ def test_a_series_own_alarm_stays_one_when_the_injection_is_recorded_after_it(ro
     assert after.position == "RHA"
 
 
+def test_a_recovery_that_is_a_lower_bound_is_told_only_above_its_band():
+    liver = replace(volume("Liver", Role.LIVER, 20.0), status=VolumeStatus.LOWER_BOUND)
+    for ratio, raised in ((0.6, False), (1.4, True)):
+        found = alarms(result(recovery_ratio=ratio, recovery_u=0.05, volumes={"Liver": liver}))
+        assert ("recovery" in [a.kind for a in found]) is raised
+
+
 def test_an_image_that_comes_after_its_series_was_complete_is_low():
     bound = Binding(series_key="k", role="fraction", position="RHA", fraction=1)
     whole, late = series(revision=1), series(revision=3)

@@ -121,16 +121,61 @@ def test_it_follows_is_replaced_when_it_dies_and_leaves_nothing(engine, file, to
     assert not any(thread.name == "holmia-engine" for thread in threading.enumerate())
 
 
-def test_a_replay_keeps_the_pauses_stands_still_when_halted_and_records_nothing(file, told):
+def test_a_stop_while_it_is_being_started_again_leaves_no_process(engine, monkeypatch):
+    begin, reached = engine._begin, threading.Event()
+
+    def begin_late() -> None:
+        reached.set()
+        engine._stopping.wait(PATIENCE_S)
+        begin()
+
+    monkeypatch.setattr(engine, "_begin", begin_late)
+    os.kill(engine.pid, signal.SIGKILL)  # started by this test
+    assert reached.wait(PATIENCE_S)
+    engine.stop()
+    assert not _runs(engine.pid)
+    assert not any(thread.name == "holmia-engine" for thread in threading.enumerate())
+
+
+def test_why_nothing_more_is_computed_is_told(tmp_path, told, monkeypatch):
+    monkeypatch.setattr("console.engine_process._RESTARTS", 0)
+    engine = EngineProcess(Following(path=tmp_path / "gone.holmia", minimum_free_mb=0.0), on_snapshot=print)
+    engine.start()
+    engine._thread.join(PATIENCE_S)
+    engine.stop()
+    assert "gone.holmia does not exist" in engine.failure
+    assert "nothing more is computed" in engine.failure
+
+
+def test_a_window_that_cannot_take_a_snapshot_is_told_the_next_one_all_the_same(file):
+    taken = []
+
+    def take(snapshot: Snapshot) -> None:
+        taken.append(snapshot)
+        raise RuntimeError("no window")
+
+    engine = EngineProcess(Following(path=file, minimum_free_mb=0.0), on_snapshot=take)
+    engine._hand_on(Snapshot())
+    engine._hand_on(Snapshot(head_seq=1))
+    assert [snapshot.head_seq for snapshot in taken] == [0, 1]
+    assert "no window" in engine.failure
+
+
+def test_a_replay_keeps_the_pauses_stands_still_when_halted_and_records_nothing(file, told, monkeypatch):
     with Record.open(file, read_only=True) as record:
         before = record.head()
-    task = Replaying(path=file, speed=60.0)
+    monkeypatch.chdir(file.parent)
+    task = Replaying(path=Path(file.name), speed=60.0)  # as it is named on a command line
     replay = EngineProcess(task, on_snapshot=told.snapshots.append, on_moment=told.moments.append)
     replay.start()
     replay.pause(True)
     try:
-        time.sleep(1.0)
-        assert not any("after 2 min" in str(e.payload) for s in told.snapshots for e in s.events)
+        told.until(lambda s: s.head_seq >= 2)
+        os.kill(replay.pid, signal.SIGKILL)  # started by this test; the next one stands still too
+        told.snapshots.clear()
+        told.until(lambda s: s.head_seq >= 2)
+        time.sleep(1.5)
+        assert not any("after 1 min" in str(e.payload) for s in told.snapshots for e in s.events)
         replay.pause(False)
         told.until(lambda s: any(e.payload.get("text") == "after 2 min" for e in s.events))
     finally:

@@ -37,6 +37,14 @@ def test_a_document_that_is_none_is_refused_with_a_sentence():
             recorded_fraction(document)
 
 
+def test_an_interval_of_nothing_does_not_hide_the_rest():
+    written = fraction_document(treatments.result(0), ZONE)
+    written["volumes"]["Tumour 1"]["d70_Gy"] = None
+    back = recorded_fraction(written).volumes["Tumour 1"]
+    assert set(back.intervals) == {"dose_mean_gy", "coverage"}
+    assert back.dose_mean_gy == treatments.result(0).volumes["Tumour 1"].dose_mean_gy
+
+
 def test_times_keep_their_instant():
     result = treatments.result(0)
     back = recorded_fraction(fraction_document(result, ZONE))

@@ -334,3 +334,87 @@ def test_an_earlier_acknowledgement_does_not_cover_a_new_occurrence(record):
     session._look_at_machine()
     session._publish()
     assert next(a for a in seen[-1].alarms if a.alarm.id == DOWN.id).acknowledged_by is None
+
+
+@pytest.fixture
+def planned(phantom, tmp_path) -> Iterator[Record]:
+    """A treatment of a plan alone: nothing to compute."""
+    with Record.create(tmp_path / "planned.holmia") as record:
+        append_plan(record, phantom.plan_path)
+        yield record
+
+
+def machine_session(record: Record, clock: Clock, found: list[Alarm], seen: list[Snapshot]) -> Session:
+    """What a console that is started on the file does before it has read it."""
+    session = Session(
+        record=record, engine=Engine(), clock=clock, on_snapshot=seen.append, operator=True, machine=lambda: found
+    )
+    session.resume(as_shown(record, InThisProcess()))
+    session._look_at_machine()
+    return session
+
+
+def down_in(snapshot: Snapshot) -> list[tuple[bool, str | None]]:
+    return [(a.active, a.acknowledged_by) for a in snapshot.alarms if a.alarm.id == DOWN.id]
+
+
+def times_down(record: Record) -> int:
+    return [e.payload["alarm"]["id"] for e in events_of(record, Kind.ALARM_RAISED)].count(DOWN.id)
+
+
+def acknowledge_down(record: Record) -> None:
+    record.append(Kind.ALARM_ACKNOWLEDGED, {"alarm": DOWN.id, "name": "Dr. A"}, actor="Dr. A", utc=NINE)
+
+
+def test_what_fails_after_a_restart_is_a_new_occurrence_that_nobody_has_acknowledged(planned):
+    machine_session(planned, Clock(), [DOWN], [])
+    acknowledge_down(planned)
+    clock, found, seen = Clock(), list[Alarm](), list[Snapshot]()
+    session = machine_session(planned, clock, found, seen)
+    session.take(planned.events())
+    clock.moment += timedelta(hours=1)
+    found.append(replace(DOWN, raised_at=clock.moment))
+    assert session._look_at_machine()
+    session._publish()
+    assert down_in(seen[-1]) == [(True, None)]
+    assert times_down(planned) == 2
+
+
+def test_what_lasts_over_a_restart_before_the_first_result_stays_active_and_is_recorded_once(planned):
+    machine_session(planned, Clock(), [DOWN], [])
+    acknowledge_down(planned)
+    clock, seen = Clock(), list[Snapshot]()
+    session = machine_session(planned, clock, [DOWN], seen)
+    session._publish()
+    assert [down_in(snapshot) for snapshot in seen] == [[(True, "Dr. A")]] * 2
+    clock.moment += timedelta(seconds=2)
+    assert not session._look_at_machine()
+    assert times_down(planned) == 1
+
+
+def test_what_the_machine_raises_no_more_is_not_active_while_the_file_is_read_again(planned):
+    machine_session(planned, Clock(), [DOWN], [])
+    seen: list[Snapshot] = []
+    session = machine_session(planned, Clock(), [], seen)
+    session._publish()
+    assert seen[-1].restored
+    assert down_in(seen[-1]) == [(False, None)]
+
+
+def test_a_clock_that_is_set_back_does_not_end_the_looking_at_the_machine(planned):
+    clock, found, seen = Clock(), list[Alarm](), list[Snapshot]()
+    session = machine_session(planned, clock, found, seen)
+    clock.moment -= timedelta(hours=1)
+    found.append(DOWN)
+    assert session._look_at_machine()
+
+
+def test_what_a_person_of_the_name_console_says_is_computed(planned):
+    session, _, _ = session_on(planned, operator=True)
+    session.take(planned.events())
+    took = session._engine.advance
+    asked: list[bool] = []
+    session._engine.advance = lambda: asked.append(True) or took()
+    planned.append(Kind.CLOCK_OFFSET_CONFIRMED, {"seconds": 90.0, "name": CONSOLE}, actor=CONSOLE, utc=NINE)
+    session.take(planned.events()[-1:])
+    assert asked

@@ -13,7 +13,7 @@ import pytest
 
 from console.snapshot import Snapshot
 from console.transfer import Receiver, Sender
-from dicom_listener.decoding_frames import Channel, EndedError
+from dicom_listener.decoding_frames import Channel, EndedError, NonsenseError
 
 sys.path.insert(0, str(Path(__file__).parent / "dashboard"))
 
@@ -70,6 +70,19 @@ def test_what_nothing_names_any_more_is_forgotten_on_both_sides(ends, snapshot):
     crossed(ends, snapshot, Snapshot())
     assert receiver._held == {}
     assert sender._known == {}
+
+
+def test_the_time_that_is_told_between_two_snapshots_forgets_nothing(ends, snapshot):
+    first, _, second = crossed(ends, snapshot, treatments.START, replace(snapshot, head_seq=9))
+    assert second.results[1].maps.dose is first.results[1].maps.dose
+
+
+def test_what_cannot_be_read_is_nonsense_and_no_other_error(ends):
+    _, receiver, ours = ends
+    for message in ([], [b"value"], [b"value", b"", b"no pickle"], [b"object", b"1", b"no pickle"]):
+        Channel(ours).send(message)
+        with pytest.raises(NonsenseError):
+            receiver.receive()
 
 
 def test_a_sender_that_is_gone_is_told(ends):

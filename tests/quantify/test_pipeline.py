@@ -312,6 +312,25 @@ def test_a_lower_bound_is_told_from_its_line_only_where_it_lies_above(last, at_t
         assert "lower bound" in point.message
 
 
+def test_of_a_lower_bound_nothing_is_projected_and_recovery_is_said_to_be_one():
+    fractions = course(1.0)[:2]
+    reason = np.array(fractions[1].holmium.reason)
+    reason[5, 8, 8] = Reason.LOWER_BOUND
+    bounded = replace(fractions[1], holmium=replace(fractions[1].holmium, reason=reason))
+    physics = Physics(isotope=holmium_166(), relaxivity_per_s_per_mg_ml=RELAXIVITY, settings=SETTINGS)
+    outlook = Outlook(next_mbq={("RHA", 2): 1200.0}, limits_gy={"Tumour 1": 500.0})
+    plain, marked = (
+        evaluate_treatment([fractions[0], last], volumes=VOLUMES, physics=physics, outlook=outlook)[-1].result
+        for last in (fractions[1], bounded)
+    )
+    assert plain.projection["Tumour 1"].dose_gy is not None
+    assert plain.activity_left["Tumour 1"].mbq is not None
+    assert (marked.projection["Tumour 1"].dose_gy, marked.activity_left["Tumour 1"].mbq) == (None, None)
+    assert "lower bound" in marked.projection["Tumour 1"].message
+    assert any("recovery" in note for note in marked.notes) == (marked.volumes["Liver"].status == "lower_bound")
+    assert not any("recovery" in note for note in plain.notes)
+
+
 def test_a_later_position_is_judged_by_what_it_adds():
     """With dose from before, half of the last increment lost is 15 % of this position's uptake, not of the total."""
     before = imaged(injection(1, 500.0, "LHA"), holmium(0.0, 0.6))

@@ -78,3 +78,9 @@ def test_an_age_counts_minutes_then_hours_and_is_never_negative():
 def test_events_kept_in_utc_are_told_on_the_room_s_clock():
     room = datetime(2026, 3, 4, 12, 0, tzinfo=timezone(timedelta(hours=1)))
     assert formatting.clock_like(datetime(2026, 3, 4, 9, 22, tzinfo=UTC), room) == "10:22"
+
+
+def test_a_lower_bound_is_never_rounded_up():
+    assert formatting.lower_bound(119.6, 11.0, "Gy") == "≥ 119 Gy"
+    assert formatting.lower_bound(119.6, 60.0, "Gy") == "≥ 110 Gy"
+    assert formatting.lower_bound(120.0 - 1e-9, 11.0, "Gy") == "≥ 120 Gy"

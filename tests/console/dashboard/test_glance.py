@@ -15,6 +15,7 @@ from console.dashboard import theme
 from console.dashboard.glance_painting import flow
 from console.dashboard.glance_panel import GlancePanel
 from console.dashboard.screen_glance import build_glance
+from console.dashboard.screen_ledger import ledger_table
 from console.dashboard.screen_model import Cell, NextScreen, Tone
 from console.dashboard.screen_next import build_next
 from quantify.budget import BudgetTerm
@@ -334,3 +335,14 @@ def test_what_is_over_a_limit_is_the_first_thing_told_of_the_next_fraction(words
     snapshot = replace(words, results=(words.results[0], last), injections=treatments.injections(2))
     lines = flow(build_next(snapshot, last), 308, 13.0, 1)
     assert lines[1][0][0] == "▲"
+
+
+def test_of_a_lower_bound_in_the_liver_the_recovery_is_one_too(words):
+    """What is measured is then the least there is: it has no ±, at a glance and in the ledger."""
+    snapshot = with_volume(words, "Liver", status=VolumeStatus.LOWER_BOUND)
+    number = next(n for n in glance_of(snapshot) if n.label == "Recovery")
+    assert (number.value, number.detail) == ("≥\u202f104", "%")
+    assert "lower bound" in number.tooltip
+    assert "k = 1" not in number.tooltip
+    row = next(r for r in ledger_table(snapshot, snapshot.results[-1]).rows if r.cells[0].text == "MRI RHA F4")
+    assert row.cells[1].text.replace("\u202f", " ") == "≥ 1 340 MBq · ≥ 104 %"

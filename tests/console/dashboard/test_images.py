@@ -419,3 +419,25 @@ def test_every_key_is_one_frame_that_is_timed(qtbot, imaged):
     assert all(0.0 < milliseconds < 60_000.0 for milliseconds in taken)
     assert dashboard.window.screen_drawn.voxel[0] == before + 2
     assert "after RHA F2" in dashboard.window.images.badge.text()
+
+
+def test_under_a_resting_cursor_the_new_cut_is_told(panel, imaged, qtbot):
+    """The wheel moves the cut, not the cursor: what stands under it is another voxel."""
+    panel.draw(screen_of(imaged))
+    QCoreApplication.processEvents()
+    view = panel.views[0]
+    point = QPointF(view.at(90.0, 120.0))
+    none = Qt.MouseButton.NoButton
+    view.mouseMoveEvent(QMouseEvent(QEvent.Type.MouseMove, point, point, none, none, Qt.KeyboardModifier.NoModifier))
+    told: list[tuple[int, float, float]] = []
+    panel.hovered.connect(lambda *place: told.append(place))
+    qtbot.waitUntil(lambda: len(told) == 1, timeout=2000)
+    voxel = screen_of(imaged).voxel
+    panel.draw(screen_of(imaged, voxel=(voxel[0] + 1, *voxel[1:])))
+    qtbot.waitUntil(lambda: len(told) == 2, timeout=2000)
+    assert told[1] == (0, pytest.approx(90.0), pytest.approx(120.0))
+    view.leaveEvent(QEvent(QEvent.Type.Leave))
+    panel.draw(screen_of(imaged, voxel=voxel))
+    QCoreApplication.processEvents()
+    assert told[-1][0] == NO_PLANE
+    panel.hovered.disconnect()

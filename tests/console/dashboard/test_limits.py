@@ -9,6 +9,7 @@ import treatments
 
 from config.settings import AlarmSettings
 from console.alarms import find_alarms
+from console.dashboard.screen_glance import build_glance
 from console.dashboard.screen_limits import limit_of, limit_state, limits_table
 from console.dashboard.screen_model import Tone
 from quantify.findings import VolumeStatus
@@ -78,7 +79,7 @@ def test_the_screen_marks_what_the_alarm_is_raised_for(words, mean, high):
 def test_a_limit_tells_value_limit_activity_left_and_that_its_origin_is_not_stated(words):
     row = row_of(words)
     assert row.cells[0].text == "✓ Healthy liver"
-    assert row.cells[1].text == "31.0 ± 2.4 Gy, limit 55 Gy · 810 MBq left · origin not stated"
+    assert row.cells[1].text == "31.0 ± 2.4 Gy, limit 55 Gy · 810 MBq left at RHA · origin not stated"
     for part in ("upper 95 % bound 36 Gy", "810 MBq at RHA until", "does not state where", "physics.md"):
         assert part in row.cells[1].tooltip
 
@@ -128,3 +129,29 @@ def test_activity_that_is_not_known_is_no_number(words):
     row = row_of(replace(words, results=(*words.results[:-1], last)))
     assert "activity left —" in row.cells[1].text
     assert "no number: the dose does not rise" in row.cells[1].tooltip
+
+
+def test_of_a_lower_bound_neither_an_upper_bound_nor_an_activity_left_is_told(words):
+    """The truth may be anything above: both would be too favourable."""
+    last = words.results[-1]
+    bound_now = replace(last, volumes={**last.volumes, "Healthy liver": liver(31.0, status=VolumeStatus.LOWER_BOUND)})
+    row = row_of(replace(words, results=(*words.results[:-1], bound_now)))
+    assert "≥ 31 Gy" in row.cells[1].text
+    assert "activity left —" in row.cells[1].text
+    assert "upper 95 % bound" not in row.cells[1].tooltip
+    glance = next(n for n in build_glance(replace(words, results=(bound_now,)), bound_now) if n.bar is not None)
+    assert "95 %" not in glance.small
+    assert "95 % interval" not in glance.tooltip
+
+
+def test_the_activity_left_names_its_position_where_the_next_injection_is_at_another(words):
+    assert "810 MBq left at RHA" in row_of(words).cells[1].text
+    same = replace(words, results=words.results[:2], injections=treatments.injections(2))
+    assert "870 MBq left ·" in row_of(same).cells[1].text
+
+
+def test_an_earlier_value_is_never_shown_as_how_the_limit_stands_now(words):
+    row = row_of(words, 1)
+    assert row.cells[1].text.startswith("◂ after RHA F2: 12.4 ± 2.4 Gy, limit 55 Gy")
+    assert {cell.tone for cell in row.cells} == {Tone.CAUTION}
+    assert row_of(words).cells[1].tone is Tone.GOOD

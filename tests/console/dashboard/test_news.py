@@ -256,3 +256,11 @@ def test_news_is_plain_text(panel):
     assert panel.news.textFormat() is Qt.TextFormat.PlainText
     assert "<b>" in panel.news.text()
     assert "<b>" not in panel.news.toolTip()
+
+
+def test_since_a_lower_bound_no_gain_is_told(words):
+    """The dose before may have been anything above: the gain would be anything below."""
+    second = changed(words.results[1], "Tumour 1", status=VolumeStatus.LOWER_BOUND)
+    third = gained(words.results[2], "Tumour 1", 21.3, 3.4)
+    before = after(words, 2, last=second)
+    assert "Tumour 1 88 ± 8 Gy" in told(before, replace(before, results=(*before.results, third)))

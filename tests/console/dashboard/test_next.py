@@ -10,7 +10,7 @@ import treatments
 
 from console.dashboard.screen_model import Tone
 from console.dashboard.screen_next import build_next
-from quantify.findings import FractionStatus
+from quantify.findings import FractionStatus, VolumeStatus
 from quantify.model import Role
 from quantify.projection import ActivityLeft, Projection
 
@@ -85,7 +85,7 @@ def test_an_earlier_fraction_has_no_projection(words):
 
 def test_a_fraction_already_given_is_projected_and_not_next(after):
     following = shown_next(after(2, given=3))
-    assert following.title == "GIVEN RHA F3 · 387 MBq · projected, not measured"
+    assert following.title == "GIVEN RHA F3 · 387 MBq · projected for 390 MBq planned"
     assert following.numbers[-1].text.endswith("counted before RHA F3")
     assert "projected for the 390 MBq planned" in following.tooltip
 
@@ -135,3 +135,28 @@ def test_it_never_says_what_to_do(after):
         following = shown_next(after(number))
         told = " ".join([following.title, following.tooltip, *(cell.text for cell in following.numbers)]).lower()
         assert not re.search(r"\b(inject|stop|give|should|recommend|safe)\b", told)
+
+
+def test_a_projection_is_never_shown_under_another_injection(after):
+    """It is made for what directly follows at the position: not for what comes after an aborted one, or two."""
+    snapshot = after(2, given=3)
+    aborted = [replace(i, aborted=True, activity_mbq=40.0) if i.key == ("RHA", 3) else i for i in snapshot.injections]
+    following = shown_next(replace(snapshot, injections=tuple(aborted)))
+    assert following.title.startswith("NEXT RHA F4")
+    assert following.numbers[0].text == "no number: RHA F3 aborted since RHA F2"
+    assert "Tumour 1" not in following.tooltip
+    two = shown_next(after(2, given=4))
+    assert two.numbers[0].text == "no number: RHA F3, RHA F4 given since RHA F2"
+
+
+def test_from_a_lower_bound_a_projection_is_one_too_and_no_activity_is_left(after, words):
+    volumes = words.results[1].volumes
+    changed = volumes | {n: replace(volumes[n], status=VolumeStatus.LOWER_BOUND) for n in ("Tumour 1", "Healthy liver")}
+    snapshot = after(2, volumes=changed)
+    texts = [cell.text for cell in shown_next(snapshot).numbers]
+    assert texts == ["Tumour 1 ≥ 88 Gy", "Tumour 2 75 ± 8 Gy", "Healthy liver ≥ 21 Gy (limit 55)"]
+    # A line through an earlier lower bound may be too steep: nothing is known then.
+    first = replace(words.results[0], volumes=changed)
+    later = replace(snapshot, results=(first, replace(words.results[1])))
+    texts = [cell.text for cell in shown_next(later).numbers]
+    assert texts == ["Tumour 2 75 ± 8 Gy"]

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 
 from console.dashboard.probe_panel import ProbePanel
 from console.dashboard.screen_model import Tone
-from console.dashboard.screen_probe import build_probe
+from console.dashboard.screen_probe import build_probe, map_words
 from console.dashboard.view import Quantity, ViewState
 from quantify.decay import decay_at
 from quantify.findings import FractionMaps
@@ -250,3 +250,12 @@ def test_a_voxel_that_was_not_fitted_shows_its_echoes_without_a_curve(probed):
     assert probe.decays[0].fit_times_ms == ()
     assert len(probe.decays[0].signal) == 10
     assert values(probe)["R2* reference"] == "no signal to fit"
+
+
+def test_in_the_comparison_both_fractions_are_told_by_their_names(probed):
+    """The cursor may be over either cut: the dose of one must never be read as that of the other."""
+    words = probe_of(probed, replace(CROSS, compare=True, probe=False)).words
+    later, earlier = (r.maps.dose for r in (probed.results[-1], probed.results[-2]))
+    both = [f"after RHA F4 {map_words(later, CROSS.voxel)}", f"after RHA F3 {map_words(earlier, CROSS.voxel)}"]
+    assert words == f"R 85 P 6 H 28 mm: {' · '.join(both)}"
+    assert both[0].split(" ", 3)[3] != both[1].split(" ", 3)[3]

@@ -125,7 +125,7 @@ def test_every_state_of_a_fraction_is_a_shape_a_colour_and_words(waiting, make, 
 
 def test_what_was_cancelled_stands_last_so_that_the_keys_still_count_the_injections(waiting):
     gone = treatments.SimpleNamespace(key=("RHA", 5), label="RHA F5", planned_mbq=130.0)
-    plan = treatments.SimpleNamespace(injections=(gone, *waiting.injections))
+    plan = treatments.SimpleNamespace(injections=(gone, *waiting.injections), time_zone="Europe/Amsterdam")
     rows = fractions_table(replace(waiting, plan=plan), None).rows
     assert rows[-2].heading
     assert rows[-1].cells[3].text == "RHA F5 cancelled"
@@ -351,3 +351,14 @@ def test_an_equal_table_is_not_painted_again(window):
     assert window.first._picture is picture
     assert re.search("POSITION", window.first.accessibleDescription())
     assert window.first._cell_at(QPoint(10, 5).toPointF()).text == "POSITION RHA"
+
+
+def test_an_unknown_activity_after_the_last_image_is_told_and_is_no_0(waiting):
+    order = [replace(i, activity_mbq=None) if i.key == ("RHA", 3) else i for i in waiting.injections]
+    unknown = replace(waiting, injections=tuple(order), not_imaged_mbq=0.0)
+    rows = {row.cells[0].text: row.cells[1].text for row in ledger_table(unknown, unknown.results[-1]).rows}
+    assert rows["! not imaged"] == "— not imaged: RHA F3 not known"
+
+
+def test_without_a_plan_nothing_is_said_to_be_planned():
+    assert ledger_table(Snapshot(), None).rows[0].cells[1].text == "0 / not stated"

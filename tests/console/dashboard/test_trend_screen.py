@@ -12,11 +12,13 @@ import treatments
 from PySide6.QtCore import QCoreApplication
 
 from config.settings import QuantificationSettings
+from console.dashboard import theme
 from console.dashboard.screen_model import Tone, TrendScreen, TrendSeries
-from console.dashboard.screen_trend import build_trend
+from console.dashboard.screen_trend import build_trend, series_indices
 from console.dashboard.trend_panel import TrendPanel
 from console.snapshot import Snapshot
 from quantify.findings import FractionStatus, VolumeStatus
+from quantify.model import Role
 from quantify.projection import Projection
 
 X = tuple(float(x) for x in np.cumsum(treatments.ACTIVITIES))
@@ -225,3 +227,30 @@ def test_fractions_close_to_one_another_are_named_from_the_last_back(panel, word
     assert named == ["F4", "F2", "F1"]
     for (_, one), (_, other) in itertools.combinations(panel.plot.words, 2):
         assert not one.intersects(other)
+
+
+def test_no_projection_leaves_out_what_another_position_has_given(words, second, three):
+    """The dose sums over positions: a projection of RHA made before LHA was injected holds for nothing any more."""
+    planned = (*second.injections[:3], second.injections[4], second.injections[5], words.injections[3])
+    lha = replace(second.results[-1], cumulative_injected_mbq=None)
+    between = replace(second, injections=planned, results=(*three.results, lha))
+    assert all(series.next is None for series in trend_of(between, 2).series)
+    waiting = replace(three, injections=(*three.injections[:3], three.injections[4], three.injections[3]))
+    assert all(series.next is None for series in trend_of(waiting).series)
+
+
+def test_what_rests_on_a_lower_bound_has_no_projected_interval(three):
+    volumes = three.results[-1].volumes
+    bound = {**volumes, "Tumour 1": replace(volumes["Tumour 1"], status=VolumeStatus.LOWER_BOUND)}
+    trend = trend_of(with_last(three, volumes=bound))
+    assert series_of(trend, "Tumour 1").next is None
+    assert series_of(trend, "Tumour 2").next is not None
+
+
+def test_parts_of_the_healthy_liver_have_symbols_of_their_own(words):
+    last = words.results[-1]
+    parts = {n: treatments.statistics(n, Role.HEALTHY_LIVER, 20.0, 2.0, 700.0) for n in ("Healthy RHA", "Healthy LHA")}
+    indices = series_indices(replace(words, results=(replace(last, volumes=last.volumes | parts),)))
+    assert indices["Healthy liver"] == 0
+    assert [indices[f"Tumour {k}"] for k in (1, 2, 3)] == [1, 2, 3]
+    assert len({theme.series_symbol(k) for k in indices.values()}) == len(indices) == 6

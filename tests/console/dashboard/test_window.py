@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import weakref
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -17,9 +20,12 @@ from treatments import START
 
 from console.dashboard import theme
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
+from console.dashboard.run import LiveDashboard, quit_on_signals
 from console.dashboard.screen_model import DISCLAIMER, Tone
 from console.dashboard.view import AcknowledgeAlarms, TakeSnapshot
 from console.snapshot import Mode, Snapshot
+from dicom_listener.events import Kind
+from dicom_listener.record import Record
 
 NOW = START + timedelta(minutes=58, seconds=10)
 
@@ -184,8 +190,6 @@ def test_a_row_of_the_fractions_chooses_it(dashboard, qtbot):
 
 
 def test_names_from_the_images_are_text_and_never_markup(dashboard, finished):
-    from dataclasses import replace
-
     dashboard.receive(replace(finished, patient_name="<b>X</b><img src='file:///etc/passwd'>"))
     assert dashboard.window.header.patient.textFormat() == Qt.TextFormat.PlainText
     assert "<b>" in dashboard.window.header.patient.text()
@@ -271,3 +275,69 @@ def test_closing_the_window_leaves_no_timer_no_thread_and_no_widget(qtbot, finis
 
 def test_there_is_one_application(qapp):
     assert create_application(["holmia"]) is qapp
+
+
+def test_what_cannot_be_announced_is_shown_all_the_same(dashboard, finished, monkeypatch):
+    def fails(*_: object) -> None:
+        raise RuntimeError("no words")
+
+    monkeypatch.setattr("console.dashboard.app.announced", fails)
+    with pytest.raises(RuntimeError):
+        dashboard.receive(replace(finished, patient_name="Other^Name"))
+    assert "Other" in dashboard.window.screen_drawn.header.patient
+
+
+def test_a_screen_that_cannot_be_drawn_anew_says_that_it_is_old_until_it_can(dashboard, finished, monkeypatch):
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no screen")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("console.dashboard.app.build_screen", fails)
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                dashboard.receive(finished)
+            drawn = dashboard.window.screen_drawn
+            assert drawn.badge.stale
+            assert "NOT CURRENT" in drawn.badge.text
+            assert "NOT CURRENT" in drawn.glance_title.text
+            assert sum("no screen" in cell.text for cell in drawn.status) == 1
+    dashboard.redraw()
+    assert "NOT CURRENT" not in dashboard.window.screen_drawn.badge.text
+
+
+def test_a_signal_that_comes_before_the_loop_ends_it(qapp):
+    with quit_on_signals(qapp):
+        os.kill(os.getpid(), signal.SIGTERM)
+        qapp.exec()
+
+
+def test_an_acknowledgement_that_cannot_be_recorded_is_said(qtbot, tmp_path):
+    with Record.create(tmp_path / "t.holmia") as made:
+        made.append(Kind.TREATMENT_CREATED, {"software_version": "test"}, actor="test", utc=NOW)
+    with Record.open(tmp_path / "t.holmia", read_only=True) as record:
+        live = LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=0.0)
+        qtbot.addWidget(live.dashboard.window)
+        live.dashboard.act(AcknowledgeAlarms(alarm_ids=("a",), name="J. Jansen"))
+        (said,) = [cell for cell in live.dashboard.window.screen_drawn.status if "not recorded" in cell.text]
+        assert said.tone is Tone.ALERT
+        live.stop()
+
+
+def test_an_acknowledgement_is_shown_at_once_and_stays_while_the_engine_computes(qtbot, finished, tmp_path):
+    with Record.create(tmp_path / "t.holmia") as record:
+        live = LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=0.0)
+        qtbot.addWidget(live.dashboard.window)
+        live._receive(finished)
+        window = live.dashboard.window
+        asked, *others = window.screen_drawn.unacknowledged
+        live.dashboard.act(AcknowledgeAlarms(alarm_ids=(asked,), name="J. Jansen"))
+        assert window.screen_drawn.unacknowledged == tuple(others)
+        live._receive(replace(finished, computing="fitting"))  # told before the engine has read it
+        assert window.screen_drawn.unacknowledged == tuple(others)
+        alarms = [
+            replace(raised, alarm=replace(raised.alarm, raised_at=datetime.now(UTC) + timedelta(hours=1)))
+            for raised in finished.alarms
+        ]
+        live._receive(replace(finished, alarms=tuple(alarms)))
+        assert asked in window.screen_drawn.unacknowledged, "what is raised later is another occurrence"
+        live.stop()

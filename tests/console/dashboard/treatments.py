@@ -149,7 +149,9 @@ def statistics(name: str, role: Role, mean: float, u: float, volume_ml: float, *
             "coverage": Spread(value=covered, u=0.05, low_95=max(0.0, covered - 0.1), high_95=min(1.0, covered + 0.1)),
         },
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    made = replace(made, **changes)  # type: ignore[arg-type]
+    # As in the real ones: what has no value has no interval.
+    return replace(made, intervals={k: v for k, v in made.intervals.items() if getattr(made, k) is not None})
 
 
 def result(number: int, *, maps: FractionMaps | None = None) -> FractionResult:
