@@ -198,7 +198,10 @@ def _limited(
         small += [left] if told else []
         if statistics.dose_mean_gy is not None and u is not None:
             bar = LimitBar(
-                value_gy=statistics.dose_mean_gy, uncertainty_gy=u, limit_gy=limit.dose_gy, upper_95_gy=upper
+                value_gy=statistics.dose_mean_gy,
+                uncertainty_gy=0.0 if statistics.status is VolumeStatus.LOWER_BOUND else u,
+                limit_gy=limit.dose_gy,
+                upper_95_gy=upper,
             )
     return GlanceNumber(
         label=statistics.name,

@@ -170,11 +170,9 @@ def test_a_replay_keeps_the_pauses_stands_still_when_halted_and_records_nothing(
     replay.start()
     replay.pause(True)
     try:
-        told.until(lambda s: s.head_seq >= 2)
+        time.sleep(1.0)
         os.kill(replay.pid, signal.SIGKILL)  # started by this test; the next one stands still too
-        told.snapshots.clear()
-        told.until(lambda s: s.head_seq >= 2)
-        time.sleep(1.5)
+        time.sleep(3.0)
         assert not any("after 1 min" in str(e.payload) for s in told.snapshots for e in s.events)
         replay.pause(False)
         told.until(lambda s: any(e.payload.get("text") == "after 2 min" for e in s.events))

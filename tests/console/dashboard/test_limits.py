@@ -142,6 +142,7 @@ def test_of_a_lower_bound_neither_an_upper_bound_nor_an_activity_left_is_told(wo
     glance = next(n for n in build_glance(replace(words, results=(bound_now,)), bound_now) if n.bar is not None)
     assert "95 %" not in glance.small
     assert "95 % interval" not in glance.tooltip
+    assert (glance.bar.uncertainty_gy, glance.bar.upper_95_gy) == (0.0, None)
 
 
 def test_the_activity_left_names_its_position_where_the_next_injection_is_at_another(words):
