@@ -87,6 +87,11 @@ class EngineProcess:
         """Number of the process that runs now."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was started, and nothing more will come of it though nobody stopped it."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping.is_set()
+
     def start(self) -> None:
         """Start the process; returns at once."""
         self._begin()

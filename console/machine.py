@@ -15,6 +15,35 @@ KINDS = frozenset({"listener_down", "disk_full"})
 """Of the alarms that only the machine can raise, and that it alone knows to have gone."""
 
 
+_LAG_S = 60.0
+"""A fraction of 256 × 256 × 40 × 10 is computed in some 10 s; one that reads nothing for longer hangs."""
+
+
+class Lag:
+    """Watches whether the engine keeps up with the file: what it has not read for a minute it may never read."""
+
+    def __init__(self) -> None:
+        self._known_seq = -1
+        self._since_s: float | None = None
+
+    def told(self, head_seq: int, known_seq: int, now_s: float) -> str:
+        """A sentence once the file has held more than the engine knows, unchanged, for a minute; else "".
+
+        `head_seq` is the file's last event, `known_seq` the last one that the engine told of, `now_s` any clock that
+        only goes forward.
+        """
+        if known_seq != self._known_seq or head_seq <= known_seq:
+            self._known_seq, self._since_s = known_seq, None
+        if head_seq <= known_seq:
+            return ""
+        if self._since_s is None:
+            self._since_s = now_s
+        behind_s = now_s - self._since_s
+        if behind_s < _LAG_S:
+            return ""
+        return f"The engine has not read {head_seq - known_seq} events for {behind_s:.0f} s: restart the console."
+
+
 def machine_status(path: Path, *, minimum_free_mb: float) -> Sequence[tuple[str, bool]]:
     """One short sentence each for the status line, and whether it is in order: listener, disk."""
     up, free_mb = FileLock.is_held(path, "listener"), _free_mb(path)

@@ -108,6 +108,8 @@ class Dashboard(QObject):
         Dose levels and colours of this site.
     machine_status
         Tells what the shell knows of the machine, one short sentence each.
+    outdated
+        Tells why a snapshot can no longer be current, as a sentence; "" while it may be.
     """
 
     def __init__(
@@ -118,11 +120,12 @@ class Dashboard(QObject):
         on_operator_action: Callable[[OfTheTreatment], None],
         display: DisplaySettings | None = None,
         machine_status: Callable[[], Sequence[Cell]] = tuple,
+        outdated: Callable[[Snapshot], str] = lambda _: "",
     ) -> None:
         super().__init__()
         self._mode, self._clock, self._on_operator_action = mode, clock, on_operator_action
 
-        self._machine_status = machine_status
+        self._machine_status, self._outdated = machine_status, outdated
         self.snapshot = Snapshot()
         self._display = display or Settings().display
         self.view = ViewState()
@@ -204,18 +207,19 @@ class Dashboard(QObject):
                 display=self._display,
                 status=tuple(self._machine_status()),
             )
-            self.window.draw(screen)
+            why = self._outdated(self.snapshot)
+            self.window.draw(marked_old(screen, why) if why else screen)
         except Exception as error:
             if self._drawn is not None:
-                self.window.draw(_outdated(self._drawn, error))
+                why = f"The screen cannot be drawn anew ({type(error).__name__}: {error})."
+                self.window.draw(marked_old(self._drawn, why))
             raise
         self._drawn = screen
 
 
-def _outdated(screen: Screen, error: Exception) -> Screen:
-    """The last screen that could be drawn, where the present one cannot: it must not be taken for the present."""
+def marked_old(screen: Screen, why: str) -> Screen:
+    """A screen that must not be taken for the present: it says so over the images, over the numbers and at the foot."""
     state = State(sign="✕", word="NOT CURRENT", tone=Tone.ALERT)
-    why = f"the screen cannot be drawn anew, what stands here is old ({type(error).__name__}: {error})"
     said = Cell(text=f"{state.text}: {why}", tone=Tone.ALERT)
     return replace(
         screen,

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from console.dashboard.app import Dashboard, SnapshotBridge, create_application,
 from console.dashboard.screen_model import Cell, Tone
 from console.dashboard.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot, TogglePause
 from console.engine_process import EngineProcess, Following, Replaying
-from console.machine import machine_status
+from console.machine import Lag, machine_status
 from console.snapshot import Mode, RaisedAlarm, Snapshot
 from dicom_listener.events import Kind
 from dicom_listener.record import Record, RecordError
@@ -77,11 +78,17 @@ class LiveDashboard:
         self._bridge = SnapshotBridge()
         self._on_snapshot = on_snapshot or (lambda _: None)
         self._unrecorded = ""
+        self._lag = Lag()
         self._acknowledged: dict[str, tuple[str, datetime]] = {}
         task = Following(path=record.path, minimum_free_mb=minimum_free_mb)
         self.engine = EngineProcess(task, on_snapshot=self._bridge.publish)
         self.dashboard = Dashboard(
-            mode=mode, clock=clock, on_operator_action=self._act, display=display, machine_status=self._status
+            mode=mode,
+            clock=clock,
+            on_operator_action=self._act,
+            display=display,
+            machine_status=self._status,
+            outdated=self._outdated,
         )
         self._bridge.deliver_to(self._receive)
 
@@ -112,6 +119,12 @@ class LiveDashboard:
             *_failures(self._unrecorded, self.engine.failure),
             *(Cell(text=words, tone=_TONES[fine]) for words, fine in machine),
         )
+
+    def _outdated(self, snapshot: Snapshot) -> str:
+        """An engine that has ended, or that hangs, must not leave old numbers under a green bar."""
+        if self.engine.ended:
+            return self.engine.failure or "The engine has ended."
+        return self._lag.told(self._record.head().seq, snapshot.head_seq, time.monotonic())
 
     def _act(self, action: OfTheTreatment) -> None:
         try:

@@ -17,7 +17,7 @@ from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomTreatment, small_options, write_phantom
 from console.demo.phantom_headers import Flavour
 from console.engine import Engine, FractionComputed
-from console.machine import machine_alarms, machine_status
+from console.machine import Lag, machine_alarms, machine_status
 from console.outputs.results import fraction_document
 from console.reader import InThisProcess
 from console.resumption import as_shown
@@ -418,3 +418,15 @@ def test_what_a_person_of_the_name_console_says_is_computed(planned):
     planned.append(Kind.CLOCK_OFFSET_CONFIRMED, {"seconds": 90.0, "name": CONSOLE}, actor=CONSOLE, utc=NINE)
     session.take(planned.events()[-1:])
     assert asked
+
+
+def test_an_engine_that_reads_nothing_for_a_minute_is_told_and_one_that_reads_on_is_not():
+    lag = Lag()
+    assert lag.told(10, 10, 0.0) == ""
+    assert lag.told(12, 10, 100.0) == "", "it may just have come"
+    assert lag.told(12, 10, 159.0) == ""
+    assert "2 events for 60 s" in lag.told(12, 10, 160.0)
+    assert lag.told(500, 11, 161.0) == "", "it reads on"
+    assert "489 events" in lag.told(500, 11, 222.0)
+    assert lag.told(500, 500, 223.0) == ""
+    assert lag.told(501, 500, 1000.0) == "", "the minute begins when it falls behind"

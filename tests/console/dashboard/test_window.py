@@ -341,3 +341,21 @@ def test_an_acknowledgement_is_shown_at_once_and_stays_while_the_engine_computes
         live._receive(replace(finished, alarms=tuple(alarms)))
         assert asked in window.screen_drawn.unacknowledged, "what is raised later is another occurrence"
         live.stop()
+
+
+def test_what_cannot_be_current_any_more_says_so_over_images_numbers_and_at_the_foot(qtbot, finished):
+    why = [""]
+    made = Dashboard(
+        mode=Mode.LIVE, clock=lambda: NOW, on_operator_action=lambda action: None, outdated=lambda snapshot: why[0]
+    )
+    qtbot.addWidget(made.window)
+    made.receive(finished)
+    assert made.window.screen_drawn.badge.state.word == "current"
+    why[0] = "The engine has ended."
+    made.redraw()
+    screen = made.window.screen_drawn
+    assert "NOT CURRENT: The engine has ended." in screen.badge.text
+    assert screen.badge.stale
+    assert "NOT CURRENT" in screen.glance_title.text
+    assert "NOT CURRENT" in screen.status[0].text
+    assert made.window.images.views[0].stale
