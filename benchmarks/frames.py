@@ -15,7 +15,7 @@ from benchmarks.timing import Row, row
 from config.plan import TreatmentPlan, plan_from_mapping
 from config.settings import Settings
 from console.dashboard.app import Dashboard, create_application
-from console.dashboard.view import PlaceCrosshair
+from console.dashboard.screen.view import PlaceCrosshair
 from console.snapshot import Anatomy, Binding, Mode, Snapshot
 from quantify.dvh import exact_dvh
 from quantify.findings import (

@@ -13,11 +13,11 @@ from PySide6.QtCore import QMessageLogContext, QObject, QSize, Qt, QTimer, QtMsg
 from PySide6.QtWidgets import QApplication
 
 from config.settings import DisplaySettings, Settings
-from console.dashboard import theme
-from console.dashboard.screen import build_screen
-from console.dashboard.screen_model import Badge, Cell, Screen, State, Tone
-from console.dashboard.screen_news import Announcement, announced
-from console.dashboard.view import (
+from console.dashboard.panels import theme
+from console.dashboard.screen.build import build_screen
+from console.dashboard.screen.model import Badge, Cell, Screen, State, Tone
+from console.dashboard.screen.news import Announcement, announced
+from console.dashboard.screen.view import (
     Action,
     DismissNews,
     Flip,

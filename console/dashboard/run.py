@@ -17,8 +17,8 @@ from PySide6.QtWidgets import QApplication
 
 from config.settings import DisplaySettings
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
-from console.dashboard.screen_model import Cell, Tone
-from console.dashboard.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot, TogglePause
+from console.dashboard.screen.model import Cell, Tone
+from console.dashboard.screen.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot, TogglePause
 from console.engine_process import EngineProcess, Following, Replaying
 from console.machine import Lag, machine_status
 from console.snapshot import Mode, RaisedAlarm, Snapshot

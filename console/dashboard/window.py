@@ -9,20 +9,20 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
 
-from console.dashboard import theme
-from console.dashboard.acknowledge_dialog import AcknowledgeDialog
-from console.dashboard.details_panel import DetailsPanel
-from console.dashboard.glance_panel import GlancePanel
-from console.dashboard.header_panel import GuidePanel, HeaderPanel
-from console.dashboard.image_panel import ImagePanel
-from console.dashboard.news_panel import NewsPanel
-from console.dashboard.overlay import HelpOverlay
-from console.dashboard.planes import PlaneGeometry
-from console.dashboard.screen_model import DISCLAIMER, Screen, Tone
-from console.dashboard.status_line import StatusLine
-from console.dashboard.table_panel import Panel, TableView
-from console.dashboard.trend_panel import TrendPanel
-from console.dashboard.view import (
+from console.dashboard.panels import theme
+from console.dashboard.panels.acknowledge_dialog import AcknowledgeDialog
+from console.dashboard.panels.details_panel import DetailsPanel
+from console.dashboard.panels.glance_panel import GlancePanel
+from console.dashboard.panels.header_panel import GuidePanel, HeaderPanel
+from console.dashboard.panels.image_panel import ImagePanel
+from console.dashboard.panels.news_panel import NewsPanel
+from console.dashboard.panels.overlay import HelpOverlay
+from console.dashboard.panels.status_line import StatusLine
+from console.dashboard.panels.table_panel import Panel, TableView
+from console.dashboard.panels.trend_panel import TrendPanel
+from console.dashboard.screen.model import DISCLAIMER, Screen, Tone
+from console.dashboard.screen.planes import PlaneGeometry
+from console.dashboard.screen.view import (
     AcknowledgeAlarms,
     Action,
     DismissNews,

@@ -15,8 +15,8 @@ from PySide6.QtWidgets import QApplication
 from scipy.spatial import cKDTree
 
 from console.dashboard.app import Dashboard, render_png
-from console.dashboard.screen_model import Cell, Tone
-from console.dashboard.view import Action
+from console.dashboard.screen.model import Cell, Tone
+from console.dashboard.screen.view import Action
 from console.dashboard.window import DashboardWindow
 from console.snapshot import Mode, Snapshot
 from screens.course import Moment

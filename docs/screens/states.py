@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from console.dashboard.screen_model import Cell, Tone
-from console.dashboard.view import (
+from console.dashboard.screen.model import Cell, Tone
+from console.dashboard.screen.view import (
     Action,
     Details,
     Flip,

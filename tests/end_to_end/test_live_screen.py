@@ -31,8 +31,8 @@ from watched_treatment import (
 )
 
 from console.dashboard.app import create_application
-from console.dashboard.screen_model import Screen
-from console.dashboard.view import Details, Quantity
+from console.dashboard.screen.model import Screen
+from console.dashboard.screen.view import Details, Quantity
 from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomTreatment, write_phantom
 from console.snapshot import Mode

@@ -25,7 +25,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from console.dashboard.run import LiveDashboard
-from console.dashboard.screen_model import Screen, Table
+from console.dashboard.screen.model import Screen, Table
 from console.dashboard.window import DashboardWindow
 from console.demo.phantom_treatment import DeliveredInjection
 from console.snapshot import Mode, Snapshot

@@ -20,7 +20,7 @@ from PySide6.QtTest import QTest
 
 from console.dashboard.app import create_application
 from console.dashboard.run import LiveDashboard, quit_on_signals
-from console.dashboard.screen_model import Screen
+from console.dashboard.screen.model import Screen
 from console.snapshot import Mode, Snapshot
 from dicom_listener.locks import FileLock
 from dicom_listener.record import Record

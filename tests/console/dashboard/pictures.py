@@ -11,8 +11,8 @@ from PySide6.QtCore import QPoint, QRect, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QImage
 from PySide6.QtWidgets import QAbstractButton, QLabel, QProgressBar, QWidget
 
-from console.dashboard import theme
-from console.dashboard.table_panel import TableView
+from console.dashboard.panels import theme
+from console.dashboard.panels.table_panel import TableView
 from console.dashboard.window import DashboardWindow
 
 Grey = NDArray[np.float32]

@@ -16,11 +16,11 @@ from treatments import START
 
 from console import alarms as alarm_module
 from console import machine as machine_module
-from console.dashboard.acknowledge_dialog import NOT_CLEARING, AcknowledgeDialog
-from console.dashboard.event_words import event_words, events_table
-from console.dashboard.screen_alarms import _MEANING, alarm_summary, alarm_words, alarms_table
-from console.dashboard.screen_model import Tone
-from console.dashboard.table_panel import TableView
+from console.dashboard.panels.acknowledge_dialog import NOT_CLEARING, AcknowledgeDialog
+from console.dashboard.panels.table_panel import TableView
+from console.dashboard.screen.alarms import _MEANING, alarm_summary, alarm_words, alarms_table
+from console.dashboard.screen.events import event_words, events_table
+from console.dashboard.screen.model import Tone
 from console.snapshot import RaisedAlarm, Snapshot
 from dicom_listener.events import Kind
 from quantify.findings import Alarm, Priority

@@ -10,12 +10,12 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QImage
 from treatments import statistics
 
-from console.dashboard import theme
-from console.dashboard.details_panel import DetailsPanel
-from console.dashboard.screen_dvh import build_dvh
-from console.dashboard.screen_volumes import volumes_table
-from console.dashboard.ticks import log_ticks, nice_above, nice_ticks, rounded_up
-from console.dashboard.view import Details, ShowDetails
+from console.dashboard.panels import theme
+from console.dashboard.panels.details_panel import DetailsPanel
+from console.dashboard.screen.dvh import build_dvh
+from console.dashboard.screen.ticks import log_ticks, nice_above, nice_ticks, rounded_up
+from console.dashboard.screen.view import Details, ShowDetails
+from console.dashboard.screen.volumes import volumes_table
 from quantify.dvh import exact_dvh, volume_receiving
 from quantify.findings import FractionStatus, VolumeStatus
 from quantify.model import Role

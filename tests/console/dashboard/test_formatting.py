@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from console.dashboard import formatting
+from console.dashboard.screen import formatting
 
 
 @pytest.mark.parametrize(

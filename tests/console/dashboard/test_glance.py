@@ -11,13 +11,13 @@ from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QFontMetricsF, QImage, QKeyEvent
 from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 
-from console.dashboard import theme
-from console.dashboard.glance_painting import flow
-from console.dashboard.glance_panel import GlancePanel
-from console.dashboard.screen_glance import build_glance
-from console.dashboard.screen_ledger import ledger_table
-from console.dashboard.screen_model import Cell, NextScreen, Tone
-from console.dashboard.screen_next import build_next
+from console.dashboard.panels import theme
+from console.dashboard.panels.glance_painting import flow
+from console.dashboard.panels.glance_panel import GlancePanel
+from console.dashboard.screen.glance import build_glance
+from console.dashboard.screen.ledger import ledger_table
+from console.dashboard.screen.model import Cell, NextScreen, Tone
+from console.dashboard.screen.next import build_next
 from quantify.budget import BudgetTerm
 from quantify.findings import FractionStatus, VolumeStatus
 from quantify.model import Role

@@ -11,11 +11,12 @@ from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QMainWindow, QProgressBar
 
-from console.dashboard import theme, window
-from console.dashboard.header_panel import GuidePanel
-from console.dashboard.overlay import KEYS, SIGNS, HelpOverlay
-from console.dashboard.screen_guide import build_guide
-from console.dashboard.screen_model import DISCLAIMER, Guide, Tone
+from console.dashboard import window
+from console.dashboard.panels import theme
+from console.dashboard.panels.header_panel import GuidePanel
+from console.dashboard.panels.overlay import KEYS, SIGNS, HelpOverlay
+from console.dashboard.screen.guide import build_guide
+from console.dashboard.screen.model import DISCLAIMER, Guide, Tone
 from console.snapshot import Binding, Snapshot
 from dicom_listener.images import SeriesStatus
 from quantify.findings import FractionStatus

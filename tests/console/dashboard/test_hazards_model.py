@@ -13,10 +13,10 @@ import treatments as t
 
 from config.settings import AlarmSettings
 from console.alarms import find_alarms
-from console.dashboard.screen import build_screen
-from console.dashboard.screen_model import DISCLAIMER, RESEARCH_USE, Screen, State, Tone
-from console.dashboard.screen_news import announced
-from console.dashboard.view import SelectFraction, ViewState, change_view
+from console.dashboard.screen.build import build_screen
+from console.dashboard.screen.model import DISCLAIMER, RESEARCH_USE, Screen, State, Tone
+from console.dashboard.screen.news import announced
+from console.dashboard.screen.view import SelectFraction, ViewState, change_view
 from console.outputs import wording
 from console.snapshot import Mode, PlanRevision, RaisedAlarm, Snapshot, VolumeSource
 from dicom_listener.events import Kind

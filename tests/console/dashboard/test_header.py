@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtCore import QCoreApplication
 from treatments import START
 
-from console.dashboard import theme
-from console.dashboard.header_panel import HeaderPanel
-from console.dashboard.screen_header import build_header
-from console.dashboard.screen_model import Tone
+from console.dashboard.panels import theme
+from console.dashboard.panels.header_panel import HeaderPanel
+from console.dashboard.screen.header import build_header
+from console.dashboard.screen.model import Tone
 from console.snapshot import Mode, Snapshot
 
 NOW = START + timedelta(minutes=58)

@@ -14,16 +14,16 @@ from treatments import START
 
 from benchmarks.frames import measured_frames
 from config.settings import Settings
-from console.dashboard import theme
 from console.dashboard.app import Dashboard
-from console.dashboard.cut_image import blended, dotting, hatching
-from console.dashboard.cut_look import Look, placed
-from console.dashboard.cut_painter import cut_picture
-from console.dashboard.image_panel import NO_PLANE, ImagePanel
-from console.dashboard.screen import build_screen
-from console.dashboard.screen_legend import build_legend, level_words
-from console.dashboard.screen_model import PlaneScreen, Screen
-from console.dashboard.view import (
+from console.dashboard.panels import theme
+from console.dashboard.panels.cut_image import blended, dotting, hatching
+from console.dashboard.panels.cut_look import Look, placed
+from console.dashboard.panels.cut_painter import cut_picture
+from console.dashboard.panels.image_panel import NO_PLANE, ImagePanel
+from console.dashboard.screen.build import build_screen
+from console.dashboard.screen.legend import build_legend, level_words
+from console.dashboard.screen.model import PlaneScreen, Screen
+from console.dashboard.screen.view import (
     Flicker,
     Layer,
     Quantity,

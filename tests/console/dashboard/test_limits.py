@@ -9,9 +9,9 @@ import treatments
 
 from config.settings import AlarmSettings
 from console.alarms import find_alarms
-from console.dashboard.screen_glance import build_glance
-from console.dashboard.screen_limits import limit_of, limit_state, limits_table
-from console.dashboard.screen_model import Tone
+from console.dashboard.screen.glance import build_glance
+from console.dashboard.screen.limits import limit_of, limit_state, limits_table
+from console.dashboard.screen.model import Tone
 from quantify.findings import VolumeStatus
 from quantify.model import Role
 from quantify.monte_carlo import Spread

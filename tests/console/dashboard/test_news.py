@@ -10,11 +10,11 @@ from PySide6.QtCore import QCoreApplication, QPoint, Qt
 from PySide6.QtTest import QTest
 from treatments import START
 
-from console.dashboard import theme
-from console.dashboard.news_panel import NewsPanel
-from console.dashboard.screen_model import News, State, Tone
-from console.dashboard.screen_news import FRESH_S, announced, build_news
-from console.dashboard.view import ViewState
+from console.dashboard.panels import theme
+from console.dashboard.panels.news_panel import NewsPanel
+from console.dashboard.screen.model import News, State, Tone
+from console.dashboard.screen.news import FRESH_S, announced, build_news
+from console.dashboard.screen.view import ViewState
 from console.snapshot import PlanRevision, Snapshot
 from quantify.findings import FractionResult, FractionStatus, VolumeStatus
 from quantify.monte_carlo import Spread

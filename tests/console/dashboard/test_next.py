@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import treatments
 
-from console.dashboard.screen_model import Tone
-from console.dashboard.screen_next import build_next
+from console.dashboard.screen.model import Tone
+from console.dashboard.screen.next import build_next
 from quantify.findings import FractionStatus, VolumeStatus
 from quantify.model import Role
 from quantify.projection import ActivityLeft, Projection

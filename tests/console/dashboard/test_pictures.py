@@ -25,8 +25,8 @@ from pictures import (
 from PySide6.QtCore import QCoreApplication
 
 from console.dashboard.app import Dashboard, render_png
-from console.dashboard.screen_model import Screen
-from console.dashboard.table_panel import TableView
+from console.dashboard.panels.table_panel import TableView
+from console.dashboard.screen.model import Screen
 from console.dashboard.window import DashboardWindow
 from console.snapshot import Mode, RaisedAlarm, Snapshot
 from quantify.findings import Alarm, FractionStatus, Priority, VolumeStatistics

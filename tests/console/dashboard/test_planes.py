@@ -7,7 +7,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from console.dashboard.planes import bounds_mm, contour_lines, direction_letters, plane_geometries
+from console.dashboard.screen.planes import bounds_mm, contour_lines, direction_letters, plane_geometries
 from quantify.model import Grid
 
 AXIAL, CORONAL, SAGITTAL = 0, 1, 2

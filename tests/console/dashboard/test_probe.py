@@ -11,10 +11,10 @@ from PySide6.QtCore import QEvent, QPoint, QPointF
 from PySide6.QtGui import QHelpEvent, QImage
 from PySide6.QtWidgets import QApplication, QToolTip, QWidget
 
-from console.dashboard.probe_panel import ProbePanel
-from console.dashboard.screen_model import Tone
-from console.dashboard.screen_probe import build_probe, map_words
-from console.dashboard.view import Quantity, ViewState
+from console.dashboard.panels.probe_panel import ProbePanel
+from console.dashboard.screen.model import Tone
+from console.dashboard.screen.probe import build_probe, map_words
+from console.dashboard.screen.view import Quantity, ViewState
 from quantify.decay import decay_at
 from quantify.findings import FractionMaps
 from quantify.model import Reason

@@ -7,9 +7,9 @@ from datetime import UTC, timedelta
 
 import treatments as t
 
-from console.dashboard.room_time import room_clock
-from console.dashboard.screen import build_screen
-from console.dashboard.view import ViewState
+from console.dashboard.screen.build import build_screen
+from console.dashboard.screen.room_time import room_clock
+from console.dashboard.screen.view import ViewState
 from console.snapshot import Mode, Snapshot
 from quantify.findings import FractionStatus
 

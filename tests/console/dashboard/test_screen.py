@@ -11,12 +11,12 @@ import pytest
 import treatments
 from treatments import START
 
-from console.dashboard.event_words import event_words
-from console.dashboard.screen import build_screen
-from console.dashboard.screen_model import DISCLAIMER, RESEARCH_USE, Screen, Tone
-from console.dashboard.screen_trend import flag_words
-from console.dashboard.view import Layer as LayerName
-from console.dashboard.view import PlaceCrosshair, SelectFraction, ToggleLayer, ViewState, change_view
+from console.dashboard.screen.build import build_screen
+from console.dashboard.screen.events import event_words
+from console.dashboard.screen.model import DISCLAIMER, RESEARCH_USE, Screen, Tone
+from console.dashboard.screen.trend import flag_words
+from console.dashboard.screen.view import Layer as LayerName
+from console.dashboard.screen.view import PlaceCrosshair, SelectFraction, ToggleLayer, ViewState, change_view
 from console.snapshot import Mode, Snapshot
 from dicom_listener.events import Kind
 from dicom_listener.images import SeriesStatus

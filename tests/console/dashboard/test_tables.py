@@ -12,11 +12,12 @@ import treatments
 from PySide6.QtCore import QCoreApplication, QPoint, Qt
 from PySide6.QtWidgets import QLabel, QToolTip, QVBoxLayout, QWidget
 
-from console.dashboard.remembered import by_identity
-from console.dashboard.screen_ledger import injected_u_mbq, ledger_table
-from console.dashboard.screen_model import Cell, Row, Table, Tone
-from console.dashboard.screen_tables import fraction_state, fractions_table, series_table
-from console.dashboard.table_panel import TableView
+from console.dashboard.panels.table_panel import TableView
+from console.dashboard.screen.fractions import fraction_state, fractions_table
+from console.dashboard.screen.ledger import injected_u_mbq, ledger_table
+from console.dashboard.screen.model import Cell, Row, Table, Tone
+from console.dashboard.screen.remembered import by_identity
+from console.dashboard.screen.series import series_table
 from console.snapshot import Binding, RaisedAlarm, Snapshot
 from dicom_listener.images import SeriesStatus
 from quantify.findings import Alarm, FractionStatus, Priority

@@ -11,9 +11,9 @@ import pytest
 import treatments
 from treatments import START
 
-from console.dashboard.screen import build_screen
-from console.dashboard.screen_model import Cell, Screen, Table
-from console.dashboard.view import ViewState
+from console.dashboard.screen.build import build_screen
+from console.dashboard.screen.model import Cell, Screen, Table
+from console.dashboard.screen.view import ViewState
 from console.snapshot import Mode, Snapshot
 
 NOW = START + timedelta(minutes=58, seconds=10)

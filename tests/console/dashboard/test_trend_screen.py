@@ -12,10 +12,10 @@ import treatments
 from PySide6.QtCore import QCoreApplication
 
 from config.settings import QuantificationSettings
-from console.dashboard import theme
-from console.dashboard.screen_model import Tone, TrendScreen, TrendSeries
-from console.dashboard.screen_trend import build_trend, series_indices
-from console.dashboard.trend_panel import TrendPanel
+from console.dashboard.panels import theme
+from console.dashboard.panels.trend_panel import TrendPanel
+from console.dashboard.screen.model import Tone, TrendScreen, TrendSeries
+from console.dashboard.screen.trend import build_trend, series_indices
 from console.snapshot import Snapshot
 from quantify.findings import FractionStatus, VolumeStatus
 from quantify.model import Role

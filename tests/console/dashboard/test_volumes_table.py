@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from treatments import statistics
 
-from console.dashboard.screen_model import Tone
-from console.dashboard.screen_volumes import volumes_table
+from console.dashboard.screen.model import Tone
+from console.dashboard.screen.volumes import volumes_table
 from console.snapshot import Snapshot, VolumeSource
 from quantify.budget import BudgetTerm
 from quantify.findings import VolumeStatus

@@ -18,11 +18,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from treatments import START
 
-from console.dashboard import theme
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
+from console.dashboard.panels import theme
 from console.dashboard.run import LiveDashboard, quit_on_signals
-from console.dashboard.screen_model import DISCLAIMER, Tone
-from console.dashboard.view import AcknowledgeAlarms, TakeSnapshot
+from console.dashboard.screen.model import DISCLAIMER, Tone
+from console.dashboard.screen.view import AcknowledgeAlarms, TakeSnapshot
 from console.snapshot import Mode, Snapshot
 from dicom_listener.events import Kind
 from dicom_listener.record import Record

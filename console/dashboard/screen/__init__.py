@@ -1,0 +1,1 @@
+"""What the window draws, decided: pure functions from what is known to an immutable screen. No Qt."""
