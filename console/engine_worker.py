@@ -30,10 +30,10 @@ from dicom_listener.events import Event
 from dicom_listener.record import Record
 
 _COMMAND_BYTES = 1 << 20
-_BETWEEN_S = 0.05
+_BETWEEN_S = 0.1
 """Snapshots follow each other no faster: while images arrive the screen need not tell each of them."""
 _LONGEST_PAUSE_S = 2.0
-_NICENESS = 5
+_NICENESS = 10
 """The window comes first when the processor is short."""
 _GRACE_S = 2.0
 _EXIT_FAILED = 1
