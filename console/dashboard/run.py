@@ -45,7 +45,27 @@ def _acknowledged_by(raised: RaisedAlarm, said: tuple[str, datetime] | None) -> 
     return replace(raised, acknowledged_by=said[0], acknowledged_at=said[1])
 
 
-class LiveDashboard:
+class _WithEngine:
+    """A dashboard with the engine that feeds it."""
+
+    engine: EngineProcess
+    dashboard: Dashboard
+    _bridge: SnapshotBridge
+
+    def start(self, *, show: bool = True) -> None:
+        """Start both; show the window unless it is only rendered to pictures."""
+        if show:
+            self.dashboard.start()
+        self.engine.start()
+
+    def stop(self) -> None:
+        """Stop the engine and the window's clock."""
+        self.engine.stop()
+        self._bridge.stop()
+        self.dashboard.stop()
+
+
+class LiveDashboard(_WithEngine):
     """A dashboard that follows a file: LIVE for a treatment, DEMO for the demonstration.
 
     Parameters
@@ -91,18 +111,6 @@ class LiveDashboard:
             outdated=self._outdated,
         )
         self._bridge.deliver_to(self._receive)
-
-    def start(self, *, show: bool = True) -> None:
-        """Start following; show the window unless it is only rendered to pictures."""
-        if show:
-            self.dashboard.start()
-        self.engine.start()
-
-    def stop(self) -> None:
-        """Stop following and the window's clock."""
-        self.engine.stop()
-        self._bridge.stop()
-        self.dashboard.stop()
 
     def _receive(self, snapshot: Snapshot) -> None:
         self.dashboard.receive(self._with_acknowledgements(snapshot))
@@ -159,12 +167,17 @@ def snapshot_path(record: Path, moment: datetime) -> Path:
 def run_live(record: Record, *, minimum_free_mb: float, display: DisplaySettings | None = None) -> int:
     """Show the live dashboard until its window is closed; returns the exit status."""
     application = create_application(sys.argv)
-    live = LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=minimum_free_mb, display=display)
-    live.dashboard.window.closed.connect(application.quit)
-    live.start()
+    return _until_closed(
+        application, LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=minimum_free_mb, display=display)
+    )
+
+
+def _until_closed(application: QApplication, shown: _WithEngine) -> int:
+    shown.dashboard.window.closed.connect(application.quit)
+    shown.start()
     with quit_on_signals(application):
         status = application.exec()
-    live.stop()
+    shown.stop()
     return status
 
 
@@ -191,7 +204,7 @@ def quit_on_signals(application: QApplication) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class ReplayDashboard:
+class ReplayDashboard(_WithEngine):
     """A dashboard that replays a file as it happened and records nothing; Space halts it and lets it go on."""
 
     def __init__(self, path: Path, *, speed: float, display: DisplaySettings | None = None) -> None:
@@ -210,18 +223,6 @@ class ReplayDashboard:
         )
         self._bridge.deliver_to(self.dashboard.receive)
 
-    def start(self, *, show: bool = True) -> None:
-        """Start replaying; show the window unless it is only looked at by a program."""
-        if show:
-            self.dashboard.start()
-        self.engine.start()
-
-    def stop(self) -> None:
-        """Stop replaying and the window's clock."""
-        self.engine.stop()
-        self._bridge.stop()
-        self.dashboard.stop()
-
     def _reached(self, moment: datetime) -> None:
         self._moment = moment
 
@@ -239,10 +240,4 @@ class ReplayDashboard:
 def run_replay(path: Path, *, speed: float, display: DisplaySettings | None = None) -> int:
     """Replay a file as it happened, `speed` times faster and without its long waits, until the window is closed."""
     application = create_application(sys.argv)
-    replay = ReplayDashboard(path, speed=speed, display=display)
-    replay.dashboard.window.closed.connect(application.quit)
-    replay.start()
-    with quit_on_signals(application):
-        status = application.exec()
-    replay.stop()
-    return status
+    return _until_closed(application, ReplayDashboard(path, speed=speed, display=display))

@@ -28,6 +28,7 @@ from quantify.findings import (
     FractionStatus,
     Registration,
     RegistrationStatus,
+    TrendStatus,
     VolumeStatistics,
     VolumeStatus,
 )
@@ -215,7 +216,18 @@ def lower_bound(snapshot: Snapshot, name: str) -> Snapshot:
             reasons={"lower_bound": 0.34},
         )
         maps = _with_reason(result.maps, _volume(snapshot, name), Reason.LOWER_BOUND)
-        return replace(result, volumes={**result.volumes, name: told}, maps=maps)
+        point = replace(
+            result.trend[name],
+            status=TrendStatus.NOT_TESTABLE,
+            message="only a lower bound (≥) of its dose is known: it may lie anywhere above",
+            deviation_pct=None,
+            deviation_gy=None,
+            flagged=None,
+            direction=None,
+            significant=None,
+        )
+        trend = {**result.trend, name: point}
+        return replace(result, volumes={**result.volumes, name: told}, trend=trend, maps=maps)
 
     return with_last(snapshot, bound)
 

@@ -144,7 +144,7 @@ def _glance_title(snapshot: Snapshot, shown: FractionResult | None, badge: Badge
     if badge.stale or badge.state.tone is Tone.CAUTION:
         return Cell(text=f"{badge.state.text} · after {shown.label} · ± k = 1", tone=Tone.CAUTION)
     if is_unconfirmed(snapshot, shown):
-        return Cell(text=f"after {shown.label} · ± k = 1 · ? binding unconfirmed", tone=Tone.CAUTION)
+        return Cell(text=f"after {shown.label} · ± k = 1 · ? unconfirmed", tone=Tone.CAUTION)
     return Cell(text=f"after {shown.label} · ± one standard uncertainty", tone=Tone.MUTED)
 
 

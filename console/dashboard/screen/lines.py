@@ -11,10 +11,17 @@ from console.dashboard.screen.model import Isodose, Lines, Outline
 from console.dashboard.screen.planes import PlaneGeometry, contour_lines
 from quantify.model import Array, FloatArray, Role, Volume
 
+_SHORTEST_ISODOSE_MM = 25.0
+"""Around a spot of 8 mm, some two or three voxels across."""
+
 
 def isodose_lines(plane: Array, geometry: PlaneGeometry, levels_gy: tuple[float, ...]) -> tuple[Isodose, ...]:
-    """The lines of equal dose in a plane (row, column); they end where the dose cannot be evaluated (NaN)."""
-    lines = _contours(plane, np.isfinite(plane), levels_gy, geometry.spacing_mm)
+    """The lines of equal dose in a plane (row, column); they end where the dose cannot be evaluated (NaN).
+
+    A line shorter than 25 mm is left out: where the dose lies near a level, noise draws a hundred of them, which look
+    like the pattern of something else. The wash and the probe show what lies there.
+    """
+    lines = _contours(plane, np.isfinite(plane), levels_gy, geometry.spacing_mm, shortest_mm=_SHORTEST_ISODOSE_MM)
     return tuple(Isodose(level_gy=level, lines=line) for level, line in zip(levels_gy, lines, strict=True))
 
 
@@ -66,7 +73,12 @@ def _extent(volume: Volume) -> tuple[tuple[int, int], ...]:
 
 
 def _contours(
-    plane: Array, worth: NDArray[np.bool_], levels: tuple[float, ...], spacing_mm: tuple[float, float]
+    plane: Array,
+    worth: NDArray[np.bool_],
+    levels: tuple[float, ...],
+    spacing_mm: tuple[float, float],
+    *,
+    shortest_mm: float = 0.0,
 ) -> list[Lines]:
     """Contour only the part of a plane that is worth it, with a voxel around: most of a cut is not liver."""
     rows, columns = np.flatnonzero(worth.any(axis=1)), np.flatnonzero(worth.any(axis=0))
@@ -76,7 +88,23 @@ def _contours(
     top, left = max(0, int(rows[0]) - 1), max(0, int(columns[0]) - 1)
     part = plane[top : int(rows[-1]) + 2, left : int(columns[-1]) + 2]
     across, down = left * spacing_mm[0], top * spacing_mm[1]
-    return [_with_label(x + across, y + down, connect) for x, y, connect in contour_lines(part, levels, spacing_mm)]
+    found = []
+    for x, y, connect in contour_lines(part, levels, spacing_mm):
+        kept = _long_enough(x, y, connect, shortest_mm)
+        found.append(_with_label(x[kept] + across, y[kept] + down, connect[kept]))
+    return found
+
+
+def _long_enough(x: FloatArray, y: FloatArray, connect: NDArray[np.bool_], shortest_mm: float) -> NDArray[np.bool_]:
+    """Which points belong to lines of at least that length."""
+    if not len(x) or shortest_mm <= 0:
+        return np.ones(len(x), dtype=bool)
+    steps = np.zeros(len(x))
+    steps[:-1] = np.where(connect[:-1], np.hypot(np.diff(x), np.diff(y)), 0.0)
+    ends = np.flatnonzero(~connect) + 1
+    starts = np.concatenate(([0], ends[:-1]))
+    long: NDArray[np.bool_] = np.add.reduceat(steps, starts) >= shortest_mm
+    return np.repeat(long, ends - starts)
 
 
 def _with_label(x: FloatArray, y: FloatArray, connect: NDArray[np.bool_]) -> Lines:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import treatments
 from PySide6.QtCore import QCoreApplication, QEvent, QPointF, Qt
 from PySide6.QtGui import QColor, QMouseEvent
 from treatments import START
@@ -22,7 +23,9 @@ from console.dashboard.panels.cut_painter import cut_picture
 from console.dashboard.panels.image_panel import NO_PLANE, ImagePanel
 from console.dashboard.screen.build import build_screen
 from console.dashboard.screen.legend import build_legend, level_words
+from console.dashboard.screen.lines import isodose_lines
 from console.dashboard.screen.model import PlaneScreen, Screen
+from console.dashboard.screen.planes import plane_geometries
 from console.dashboard.screen.view import (
     Flicker,
     Layer,
@@ -441,3 +444,16 @@ def test_under_a_resting_cursor_the_new_cut_is_told(panel, imaged, qtbot):
     QCoreApplication.processEvents()
     assert told[-1][0] == NO_PLANE
     panel.hovered.disconnect()
+
+
+def test_loops_of_noise_are_not_drawn_as_isodose_lines_and_a_hot_spot_is():
+    """A dose that scatters about a level has a hundred small loops; an island of 20 mm has one."""
+    geometry = next(g for g in plane_geometries(treatments.axial_grid()) if g.name == "axial")
+    rows, columns = np.indices((geometry.size[1], geometry.size[0]))
+    noise = np.random.default_rng(3).normal(0.0, 4.0, rows.shape)
+    island = np.where(np.hypot((rows - 40) * 3.0, (columns - 60) * 3.0) < 10.0, 100.0, 0.0)
+    (near, far) = isodose_lines((19.0 + noise + island).astype(np.float32), geometry, (32.0, 80.0))
+    for line in (near, far):
+        ends = np.flatnonzero(~line.lines.connect) + 1
+        assert len(ends) == 1, "the island alone"
+        assert np.hypot(line.lines.x_mm.mean() - 181.5, line.lines.y_mm.mean() - 121.5) < 3.0
