@@ -33,7 +33,7 @@ def build_badge(
             text += f" · age {formatting.age(_age(snapshot, result.acquired_at, now))}"
     if snapshot.restored:
         state = State(sign="↺", word="RESTORED", tone=Tone.CAUTION)
-        return Badge(text=f"↺ RESTORED: {snapshot.restored} · {text}", state=state, stale=True)
+        return Badge(text=f"↺ RESTORED, computing again · {text}", state=state, stale=True)
     if result.maps is None:
         why = result.error or "no dose map"
         state = State(sign="✕", word=f"no dose map: {why}", tone=Tone.ALERT)

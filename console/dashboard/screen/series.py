@@ -25,7 +25,11 @@ def series_table(snapshot: Snapshot) -> Table:
     rows = _quarantined(snapshot)
     latest = sorted(snapshot.series, key=lambda s: -s.last_seq)[:_MOST_SERIES]
     rows += [_series_row(snapshot, series, bindings.get(series.key)) for series in latest]
-    return Table(columns=("", "", ""), rows=tuple(rows), empty="no series has arrived")
+    return Table(
+        columns=("", "", ""),
+        rows=tuple(rows),
+        empty="being read again" if snapshot.restored else "no series has arrived",
+    )
 
 
 def _series_row(snapshot: Snapshot, series: SeriesState, binding: Binding | None) -> Row:

@@ -402,3 +402,16 @@ def test_an_empty_treatment_makes_a_whole_screen():
     assert screen.images_message
     assert screen.badge.text == "no dose yet"
     assert screen.header.clock == "--:--:--"
+
+
+def test_after_a_restart_nothing_says_that_there_is_no_image_or_no_series(words):
+    """The series have arrived, and the maps are being made again: neither is missing."""
+    restored = replace(
+        words, restored="as shown before; reading the file: 12 %", series=(), reference=None, anatomy=None
+    )
+    screen = screen_of(restored)
+    assert screen.badge.text.startswith("↺ RESTORED, computing again · after RHA F4")
+    assert screen.badge.stale
+    assert screen.series.empty == "being read again"
+    assert screen.images_message == "the images are being read again"
+    assert "RESTORED" in screen.glance_title.text
