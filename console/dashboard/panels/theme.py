@@ -35,8 +35,9 @@ TONES = {
 SERIES_COLOURS = ("#d7dee6", "#56c7f5", "#f58ac8", "#8be28b", "#f0e442", "#b9a3ff", "#ff9e80", "#7fe0d0")
 SERIES_SYMBOLS = ("s", "o", "t1", "d", "p", "h", "star", "t")
 
-# Dash patterns of the isodose lines, lowest level first; the highest is solid. In units of the line's width.
-_DASHES: tuple[tuple[float, ...], ...] = ((1, 2.5), (3, 2.5), (5, 2.5), (6, 2, 1, 2), (9, 2.5), ())
+# Dash patterns of the isodose lines, lowest level first; the highest is solid. In units of the line's width. No dots:
+# those are lower bounds.
+_DASHES: tuple[tuple[float, ...], ...] = ((3, 5), (3, 2.5), (5, 2.5), (6, 2, 1, 2), (9, 2.5), ())
 
 FAMILY = "DejaVu Sans"
 NARROW_FAMILY = "DejaVu Sans Condensed"
