@@ -13,7 +13,7 @@ help:
 	@echo "make lint     ruff, mypy, import-linter"
 	@echo "make bench    timings, longer than the tests"
 	@echo "make validate  what the figures are worth on phantoms with known truth: writes docs/validation.md; half an hour"
-	@echo "make soak     the listener for an hour: kills, attacks, associations, memory; SOAK=0.01 for a taste"
+	@echo "make soak     listener and window for an hour or two: kills, attacks, associations, replays, memory; SOAK=0.01 for a taste"
 	@echo "make fuzz     the readers against bytes that coverage guides; FUZZ_S=60 seconds a reader"
 	@echo "make screens  the pictures in docs/, from the phantom"
 	@echo "make lock     renew requirements.lock (needs uv)"
