@@ -433,11 +433,10 @@ def _brought_over(
     if registration.status == RegistrationStatus.FAILED:
         return structures, f"The anatomy could not be registered to the reference: {registration.message}"
     anatomy_to_reference = np.linalg.inv(np.array(registration.reference_to_series_lps_mm))
-    moved_mm = np.linalg.norm(registration.translation_mm)
     told = (
         f"Structure set {structures.label!r} was drawn in another frame of reference and brought over by "
-        f"registration of {drawn_on.description!r} (moved by {moved_mm:.0f} mm); look at its contours on the "
-        "reference before trusting a dose."
+        f"registration of {drawn_on.description!r} (moved by {registration.shift_mm:.0f} mm); look at its contours on "
+        "the reference before trusting a dose."
     )
     return brought_over(structures, anatomy_to_reference, grid.frame_of_reference_uid), told
 

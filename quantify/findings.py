@@ -5,6 +5,7 @@ One frozen class each, with units in the names. Unknown is None, never 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -125,6 +126,16 @@ class Registration:
 
     def __post_init__(self) -> None:
         freeze(self, "displacement_mm")
+
+    @property
+    def shift_mm(self) -> float:
+        """How far the registered region's centre had moved."""
+        return math.hypot(*self.translation_mm)
+
+    @property
+    def turn_deg(self) -> float:
+        """How far it had turned: the length of the three angles, which for small ones is the angle about their axis."""
+        return math.hypot(*self.rotation_deg)
 
 
 @dataclass(frozen=True, kw_only=True)

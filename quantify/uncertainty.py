@@ -7,16 +7,29 @@ is `quantify.budget`'s; what is correlated with what, and every quantity beyond 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 from config.settings import UncertaintySettings
+from quantify.findings import Injection
 
 
 def common_relative(settings: UncertaintySettings) -> float:
     """Relative uncertainty that all doses of a treatment share: relaxivity, specific activity, energy, density."""
     parts = (settings.relaxivity_pct, settings.specific_activity_pct, settings.energy_pct, settings.density_pct)
     return float(np.sqrt(sum(part**2 for part in parts))) / 100.0
+
+
+def injected_u_mbq(injections: Iterable[Injection], settings: UncertaintySettings) -> float:
+    """Standard uncertainty of a sum of activities [MBq], as `quantify.monte_carlo.injected_mbq` samples it.
+
+    One dose calibrator assays all of them, and an assumed loss is the same guess for each: both add up linearly. An
+    activity that is not known counts as nothing.
+    """
+    known = [i for i in injections if i.activity_mbq is not None]
+    assay = settings.assay_pct / 100.0 * sum(i.activity_mbq or 0.0 for i in known)
+    return math.hypot(assay, sum(i.activity_u_mbq or 0.0 for i in known))
 
 
 def repeat_per_s(

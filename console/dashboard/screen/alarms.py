@@ -87,11 +87,6 @@ def alarm_words(alarm: Alarm) -> str:
     return f"{' '.join(place)}: {alarm.text}" if place else alarm.text
 
 
-def priority_state(priority: Priority) -> State:
-    """Shape, word and colour of a priority."""
-    return _PRIORITIES[priority][1]
-
-
 def alarm_summary(snapshot: Snapshot) -> State:
     """The alarms in a word: how many of each priority nobody has acknowledged, coloured by the gravest.
 

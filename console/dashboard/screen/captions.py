@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from console.dashboard.screen.room_time import room_clock
@@ -105,6 +104,5 @@ def _registered_words(result: FractionResult) -> str:
         return f"{result.label} as acquired: registration not needed"
     if registration.status is RegistrationStatus.FAILED:
         return f"✕ {result.label}: REGISTRATION FAILED"
-    shift = math.sqrt(sum(mm * mm for mm in registration.translation_mm))
     sign = "! " if registration.status is RegistrationStatus.WARNING else ""
-    return f"{sign}{result.label} registered: {shift:.1f} mm"
+    return f"{sign}{result.label} registered: {registration.shift_mm:.1f} mm"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from console.dashboard.screen import formatting
@@ -267,7 +266,11 @@ def _registration(snapshot: Snapshot, result: FractionResult) -> GlanceNumber:
     )
     if registration is None or registration.status is RegistrationStatus.NOT_NEEDED:
         return number
-    shift, turn = math.hypot(*registration.translation_mm), math.hypot(*registration.rotation_deg)
     # What is large is how far the patient had moved, not the error that is left.
     corrected = "" if registration.status is RegistrationStatus.FAILED else " · shift corrected"
-    return replace(number, value=f"{shift:.1f}", detail=f"mm {turn:.1f}°", note=f"{sign} {word}{corrected}")
+    return replace(
+        number,
+        value=f"{registration.shift_mm:.1f}",
+        detail=f"mm {registration.turn_deg:.1f}°",
+        note=f"{sign} {word}{corrected}",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from config.settings import QuantificationSettings
@@ -12,6 +11,7 @@ from console.dashboard.screen.remembered import by_identity
 from console.snapshot import Snapshot
 from quantify.findings import FractionResult, FractionStatus, Injection, VolumeStatus
 from quantify.model import Role
+from quantify.uncertainty import injected_u_mbq
 
 _NET = (
     "Net activity at the end of each injection (MBq): vials less residual, decayed (docs/physics.md §1), or as "
@@ -59,7 +59,7 @@ def _rx_row(
         unknown = ", ".join(i.label for i in given if i.activity_mbq is None)
         told = f"The activity that {unknown} delivered is not known (MBq): recorded without; planned {planned}."
         return _row(f"RX {which}", f"{formatting.NOT_KNOWN} / {planned}", Tone.CAUTION, told)
-    injected = _with_u(net_mbq, injected_u_mbq(given, settings))
+    injected = _with_u(net_mbq, injected_u_mbq(given, settings.uncertainty) if settings is not None else None)
     share = "" if not planned_mbq else f" · {100.0 * net_mbq / planned_mbq:.0f} %"
     assay = "" if settings is None else f", assay {settings.uncertainty.assay_pct:g} % (setting uncertainty.assay_pct)"
     told = (
@@ -67,17 +67,6 @@ def _rx_row(
         f"{share}, in {len(given)} of {len(injections)} fractions of the plan.\n{_NET}{assay}."
     )
     return _row(f"RX {which}", f"{injected} / {planned}{share}", Tone.NORMAL, "\n".join([told, *parts]))
-
-
-def injected_u_mbq(injections: Sequence[Injection], settings: QuantificationSettings | None) -> float | None:
-    """Standard uncertainty of a sum of activities: one dose calibrator for all, one assumed loss for all (`quantify`).
-
-    None where the settings are not known.
-    """
-    if settings is None:
-        return None
-    total = sum(i.activity_mbq or 0.0 for i in injections)
-    return math.hypot(settings.uncertainty.assay_pct / 100.0 * total, sum(i.activity_u_mbq or 0.0 for i in injections))
 
 
 def _with_u(value: float, u: float | None) -> str:

@@ -1,15 +1,11 @@
-"""Words that several parts of the screen share: mean dose, recovery, registration."""
+"""Words that several parts of the screen share: mean dose, recovery."""
 
 from __future__ import annotations
-
-import math
 
 from console.dashboard.screen import formatting
 from console.dashboard.screen.ledger import measured_is_a_bound
 from quantify.findings import (
     FractionResult,
-    Registration,
-    RegistrationStatus,
     VolumeStatistics,
     VolumeStatus,
 )
@@ -32,14 +28,3 @@ def recovery_words(result: FractionResult) -> str:
         return formatting.lower_bound(100.0 * result.recovery_ratio, 100.0 * result.recovery_u, "%")
     value, u = formatting.pair(100.0 * result.recovery_ratio, 100.0 * result.recovery_u)
     return f"{value} % ± {u}"
-
-
-def registration_words(registration: Registration | None) -> str:
-    """``1.2 mm, 0.3°, similarity 0.97 · ok``: how far from the reference the patient lay, and the verdict."""
-    if registration is None:
-        return formatting.NOT_KNOWN
-    if registration.status is RegistrationStatus.NOT_NEEDED:
-        return "not needed"
-    similarity = "" if registration.similarity is None else f", similarity {registration.similarity:.2f}"
-    shift, turn = math.hypot(*registration.translation_mm), math.hypot(*registration.rotation_deg)
-    return f"{shift:.1f} mm, {turn:.1f}°{similarity} · {registration.status.value.replace('_', ' ')}"

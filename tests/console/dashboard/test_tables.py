@@ -14,13 +14,14 @@ from PySide6.QtWidgets import QLabel, QToolTip, QVBoxLayout, QWidget
 
 from console.dashboard.panels.table_panel import TableView
 from console.dashboard.screen.fractions import fraction_state, fractions_table
-from console.dashboard.screen.ledger import injected_u_mbq, ledger_table
+from console.dashboard.screen.ledger import ledger_table
 from console.dashboard.screen.model import Cell, Row, Table, Tone
 from console.dashboard.screen.remembered import by_identity
 from console.dashboard.screen.series import series_table
 from console.snapshot import Binding, RaisedAlarm, Snapshot
 from dicom_listener.images import SeriesStatus
 from quantify.findings import Alarm, FractionStatus, Priority
+from quantify.uncertainty import injected_u_mbq
 
 LOSS = "residual not measured; a loss of 8.6 % is assumed"
 
@@ -170,11 +171,10 @@ def test_an_activity_that_is_not_known_leaves_no_sum(waiting):
 
 
 def test_assumed_losses_add_up_and_the_assay_is_common(words):
-    settings = words.settings.quantification
+    settings = words.settings.quantification.uncertainty
     lossy = [replace(i, activity_u_mbq=10.0) for i in words.injections[:3]]
-    assay = settings.uncertainty.assay_pct / 100 * sum(treatments.ACTIVITIES[:3])
+    assay = settings.assay_pct / 100 * sum(treatments.ACTIVITIES[:3])
     assert injected_u_mbq(lossy, settings) == pytest.approx((assay**2 + 30.0**2) ** 0.5)
-    assert injected_u_mbq(lossy, None) is None
 
 
 def test_what_is_gravest_stands_first_in_the_ledger(waiting):
