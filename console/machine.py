@@ -41,7 +41,8 @@ class Lag:
         behind_s = now_s - self._since_s
         if behind_s < _LAG_S:
             return ""
-        return f"The engine has not read {head_seq - known_seq} events for {behind_s:.0f} s: restart the console."
+        unread = "1 event" if head_seq - known_seq == 1 else f"{head_seq - known_seq} events"
+        return f"The engine has not read {unread} for {behind_s:.0f} s: restart the console."
 
 
 def machine_status(path: Path, *, minimum_free_mb: float) -> Sequence[tuple[str, bool]]:

@@ -140,9 +140,12 @@ def test_a_stop_while_it_is_being_started_again_leaves_no_process(engine, monkey
 def test_why_nothing_more_is_computed_is_told(tmp_path, told, monkeypatch):
     monkeypatch.setattr("console.engine_process._RESTARTS", 0)
     engine = EngineProcess(Following(path=tmp_path / "gone.holmia", minimum_free_mb=0.0), on_snapshot=print)
+    assert not engine.ended, "it has not begun"
     engine.start()
     engine._thread.join(PATIENCE_S)
+    assert engine.ended
     engine.stop()
+    assert not engine.ended, "somebody stopped it"
     assert "gone.holmia does not exist" in engine.failure
     assert "nothing more is computed" in engine.failure
 

@@ -359,3 +359,24 @@ def test_what_cannot_be_current_any_more_says_so_over_images_numbers_and_at_the_
     assert "NOT CURRENT" in screen.glance_title.text
     assert "NOT CURRENT" in screen.status[0].text
     assert made.window.images.views[0].stale
+
+
+def test_a_live_window_whose_engine_has_ended_or_reads_nothing_is_not_current(qtbot, finished, tmp_path, monkeypatch):
+    with Record.create(tmp_path / "t.holmia") as record:
+        record.append(Kind.NOTE, {"text": "x"}, actor="test", utc=START.astimezone(UTC))
+        live = LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=0.0)
+        qtbot.addWidget(live.dashboard.window)
+        window = live.dashboard.window
+        live.dashboard.receive(replace(finished, head_seq=record.head().seq))
+        assert "NOT CURRENT" not in window.screen_drawn.badge.text
+        monkeypatch.setattr("console.machine._LAG_S", 0.0)
+        record.append(Kind.NOTE, {"text": "not read"}, actor="test", utc=START.astimezone(UTC))
+        live.dashboard.redraw()
+        assert "NOT CURRENT: The engine has not read 1 event for" in window.screen_drawn.badge.text
+        live.dashboard.receive(replace(finished, head_seq=record.head().seq))
+        assert "NOT CURRENT" not in window.screen_drawn.badge.text
+        monkeypatch.setattr("console.engine_process.EngineProcess.ended", True)
+        live.engine.failure = "It ended 4 times."
+        live.dashboard.redraw()
+        assert "NOT CURRENT: It ended 4 times." in window.screen_drawn.badge.text
+        live.dashboard.stop()
