@@ -216,7 +216,9 @@ class VialPlan(Table):
 
     name: Name = Field(json_schema_extra=_NAME)
     activity_mbq: Activity = Field(**_unit("MBq", "At assay_time.", form="a number from 10 to 20000 MBq"))
-    mass_mg: float = Field(ge=1, le=5000, **_unit("mg", "Of microspheres."))
+    mass_mg: float | None = Field(
+        default=None, ge=1, le=5000, **_unit("mg", "Of microspheres; without it, from the batch's specific activity.")
+    )
     assay_time: Time
     microspheres: Microspheres | None = Field(default=None, description="Its own batch.")
 

@@ -106,6 +106,8 @@ def _vials(plan: TreatmentPlan, half_life_h: float) -> Iterator[str]:
                 f"vials[{index}] ({vial.name}) is drawn by {labels}: its content is divided {how}, which nobody "
                 "measured; give each injection its net activity_MBq once it is known."
             )
+        if vial.mass_mg is None:
+            continue  # its specific activity is the batch's
         batch = vial.microspheres or plan.microspheres
         at_reference = decayed(vial.activity_mbq, vial.assay_time, batch.reference_time, half_life_h) / vial.mass_mg
         expected = batch.specific_activity_mbq_per_mg

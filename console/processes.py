@@ -67,11 +67,12 @@ def started_listener(arguments: Sequence[str]) -> Iterator[int]:
 
 @contextlib.contextmanager
 def listener_process(file: Path, *, plan: Path | None, site: Path | None, port: int | None) -> Iterator[int | None]:
-    """The listener of a console: started when a plan is given and none holds the file yet; yields its port or None."""
-    if plan is None or FileLock.is_held(file, "listener"):
+    """The listener of a console: started where none holds the file yet; yields its port, or None."""
+    if FileLock.is_held(file, "listener"):
         yield None
         return
-    arguments = [str(file), "--plan", str(plan)]
+    arguments = [str(file)]
+    arguments += ["--plan", str(plan)] if plan is not None else []
     arguments += ["--site", str(site)] if site is not None else []
     arguments += ["--port", str(port)] if port is not None else []
     with started_listener(arguments) as bound:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from console.engine import AlarmFound, Engine, FractionComputed, Update
 from console.machine import KINDS
 from console.outputs.nifti import map_hashes
-from console.outputs.results import alarm_document, fraction_document
+from console.outputs.results import alarm_document, fraction_document, volume_objects
 from console.outputs.wording import software_version
 from console.snapshot import RaisedAlarm, Snapshot
 from dicom_listener.events import Event, Kind
@@ -23,6 +23,8 @@ CONSOLE = "console"
 
 _OWN = frozenset({Kind.RESULT_SHOWN, Kind.ALARM_RAISED})
 """What the console records by itself; nothing that is computed depends on it."""
+_SHOWN = ("result", "map_sha256", "volume_objects")
+"""What makes a result another one than was shown before."""
 _MACHINE_S = 1.0
 
 
@@ -187,7 +189,7 @@ class Session:
         if isinstance(update, FractionComputed):
             payload = shown_payload(update.result, snapshot, zone)
             before = self._shown.get(update.result.key)
-            if before is None or before["result"] != payload["result"] or before["map_sha256"] != payload["map_sha256"]:
+            if before is None or any(before.get(key) != payload[key] for key in _SHOWN):
                 self._shown[update.result.key] = payload
                 self._record.append(Kind.RESULT_SHOWN, payload, actor=CONSOLE, utc=self._clock())
         elif isinstance(update, AlarmFound):
@@ -224,6 +226,7 @@ def shown_payload(result: FractionResult, snapshot: Snapshot, zone: ZoneInfo) ->
         "after_seq": snapshot.head_seq,
         "result": fraction_document(result, zone),
         "map_sha256": map_hashes(result),
+        "volume_objects": volume_objects(snapshot),
         "reference_to_series_lps_mm": (
             [list(row) for row in registration.reference_to_series_lps_mm] if registration is not None else None
         ),

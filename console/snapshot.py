@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from config.plan import TreatmentPlan
 from config.settings import Settings
 from dicom_listener.events import Event
-from dicom_listener.images import SeriesState
+from dicom_listener.images import SeriesState, StructureSet
 from quantify.findings import Alarm, FractionResult, Injection
 from quantify.holmium import FittedSeries
 from quantify.model import Array, EchoSeries, Grid, Volume
@@ -74,6 +75,18 @@ class VolumeSource:
     """1 for the first object that named this structure, 2 for the next …"""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GivenStructures:
+    """One object with structures, as it came: by network, file or drawing. Every edit is another one."""
+
+    structures: StructureSet
+    at: datetime
+    by: str
+    """Who gave it: an operator's name, ``listener`` or ``import``."""
+    drawn: str = ""
+    """How it was drawn here, in words; empty for what came from elsewhere."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlanRevision:
     """A change of plan or settings: who, when, and every key with its old and new value."""
@@ -81,6 +94,8 @@ class PlanRevision:
     at: datetime
     by: str
     differences: tuple[str, ...]
+    reason: str = ""
+    """Why, where settings were promoted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,4 +172,26 @@ class Snapshot:
     computing: str = ""
     """What is being computed now, in words; empty when idle."""
     complete: bool = False
-    """Every planned injection has a result or an error."""
+    """Every planned injection has a result or an error, or the treatment was closed."""
+    closed: tuple[str, datetime] | None = None
+    """Who closed the treatment, and when; None while it is open."""
+    loaded: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """``plan`` and ``settings`` (the site's) as JSON, as the latest event has them; empty before a plan was loaded."""
+    recorded: Mapping[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """What operators said of each injection over the plan, with the keys of ``injection_recorded``."""
+    cancelled: tuple[tuple[str, int], ...] = ()
+    """Injections of the plan that will not be given."""
+    assigned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """What operators said of each series (by key), as ``series_assigned`` has it."""
+    given_registrations: Mapping[str, tuple[tuple[tuple[float, ...], ...], str]] = field(
+        default_factory=dict, repr=False
+    )
+    """By series: the operator's transform from the reference to it (4×4, LPS mm), and who gave it."""
+    retracted: frozenset[int] = frozenset()
+    """Numbers of the notes that were taken back."""
+    structures: tuple[GivenStructures, ...] = field(default=(), repr=False)
+    """Every object with structures, oldest first."""
+    chosen_volumes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By name of a volume: the object (SHA-256) that an operator chose over the latest."""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    """What is laid over plan and settings (``--set``): empty but in a what-if, such as the physicist's draft."""

@@ -69,6 +69,25 @@ def in_the_frame_drawn_on(structures: StructureSet, states: Iterable[SeriesState
     return replace(structures, frame_of_reference_uid=next(frames, ""))
 
 
+def with_chosen(structure_sets: Sequence[StructureSet], chosen: Mapping[str, str]) -> tuple[StructureSet, ...]:
+    """The structure sets without what came after a version that an operator chose over it.
+
+    `chosen` has the object (SHA-256) of a volume's name; an object that never came chooses nothing.
+    """
+    last = {own.object_sha256: number for number, own in enumerate(structure_sets)}
+    until = {name: last[sha256] for name, sha256 in chosen.items() if sha256 in last}
+    if not until:
+        return tuple(structure_sets)
+    return tuple(
+        replace(
+            own,
+            structures=tuple(s for s in own.structures if number <= until.get(s.name.strip(), number)),
+            unusable=tuple(u for u in own.unusable if number <= until.get(u[0].strip(), number)),
+        )
+        for number, own in enumerate(structure_sets)
+    )
+
+
 def treatment_volumes(structure_sets: Sequence[StructureSet], plan: TreatmentPlan, grid: Grid) -> TreatmentVolumes:
     """Rasterise the plan's structures on `grid`; one that is missing or faulty is left out with its sentence.
 

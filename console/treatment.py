@@ -10,6 +10,7 @@ from typing import Any
 
 from config.plan import InjectionPlan, TreatmentPlan, plan_from_mapping
 from config.settings import AlarmSettings, QuantificationSettings, settings_from_mapping
+from console.differences import loaded_differences
 from console.snapshot import PlanRevision
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import SeriesState
@@ -18,11 +19,11 @@ from quantify.isotope import Isotope, holmium_166
 from quantify.ledger import Batch, Ledger, LedgerEntry, LedgerRow, Residual, Vial, ledger
 
 Key = tuple[str, int]
+_NO_VALUES = ("position", "fraction", "cancelled", "unsaid", "name")
+"""Of what is recorded of an injection: what names it, and what is no word on it."""
 Transform = tuple[tuple[float, ...], ...]
 """4×4, rigid, LPS mm."""
 
-_LONGEST_VALUE = 60
-"""Characters of a value in a sentence on what was changed; lists of injections are longer than a line."""
 _SETTINGS_TABLES = ("alarms.", "display.", "site.")
 """Tables that only the site's settings have; every other key of ``--set`` is the plan's."""
 
@@ -47,7 +48,15 @@ class Treatment:
     registrations: Mapping[str, tuple[Transform, str]] = field(default_factory=dict)
     """By series key: the operator's transform from the reference to the series, and who gave it."""
     contrast_at: datetime | None = None
-    """When gadolinium was first given."""
+    """When gadolinium was first given, of what was not taken back."""
+    contrast: Mapping[int, datetime] = field(default_factory=dict)
+    """Every time that it was given, by the number of the event."""
+    retracted: frozenset[int] = frozenset()
+    """Numbers of the notes that were taken back."""
+    closed: tuple[str, datetime] | None = None
+    """Who closed the treatment, and when; None while it is open."""
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """By name of a volume: the object (SHA-256) that an operator chose over the latest."""
     clock_offset_s: float | None = None
     """Scanner clock minus true time, as an operator confirmed it; None, and zero for matching, until then."""
     acknowledged: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
@@ -72,27 +81,14 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
     payload = event.payload
     match event.kind:
         case Kind.PLAN_LOADED | Kind.PLAN_REVISED:
-            laid_over = overrides or {}
-            of_plan = {k: v for k, v in laid_over.items() if not k.startswith(_SETTINGS_TABLES)}
-            of_settings = {k: v for k, v in laid_over.items() if k.startswith(_SETTINGS_TABLES)}
-            plan = plan_from_mapping(payload["plan"], site_time_zone=payload["time_zone"], overrides=of_plan)
-            base = settings_from_mapping(payload["settings"], overrides=of_settings)
-            loaded = {"plan": payload["plan"], "settings": payload["settings"]}
-            changed = differences(treatment.loaded, loaded) if treatment.loaded else ()
-            revision = (PlanRevision(at=event.utc, by=event.actor, differences=changed),) if changed else ()
-            return replace(
-                treatment,
-                loaded=loaded,
-                revisions=(*treatment.revisions, *revision),
-                plan=plan,
-                quantification=plan.quantification_settings(base.quantification),
-                alarms=base.alarms,
-            )
+            return _with_plan(treatment, event, overrides or {})
         case Kind.INJECTION_RECORDED:
             key = (str(payload["position"]), int(payload["fraction"]))
             before = treatment.recorded.get(key, Recorded(values={}))
-            said = _usable({k: v for k, v in payload.items() if k not in ("position", "fraction", "cancelled")})
-            now = Recorded(values={**before.values, **said}, cancelled=bool(payload.get("cancelled", before.cancelled)))
+            said = _usable({k: v for k, v in payload.items() if k not in _NO_VALUES})
+            unsaid = payload.get("unsaid", ())
+            kept = {k: v for k, v in before.values.items() if k not in unsaid}
+            now = Recorded(values={**kept, **said}, cancelled=bool(payload.get("cancelled", before.cancelled)))
             return replace(treatment, recorded={**treatment.recorded, key: now})
         case Kind.SERIES_ASSIGNED:
             # The latest word stands last: of two assigned references it is the one that counts.
@@ -108,9 +104,23 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return replace(treatment, registrations=given)
         case Kind.CLOCK_OFFSET_CONFIRMED:
             return replace(treatment, clock_offset_s=float(payload["seconds"]))
+        case Kind.NOTE if payload.get("retracts") is not None:
+            taken_back = int(payload["retracts"])
+            return _with_contrast(
+                replace(treatment, retracted=treatment.retracted | {taken_back}),
+                {seq: at for seq, at in treatment.contrast.items() if seq != taken_back},
+            )
         case Kind.NOTE if payload.get("label") == "contrast":
             said_at = datetime.fromisoformat(payload["time"]) if payload.get("time") else event.utc
-            return replace(treatment, contrast_at=min(said_at, treatment.contrast_at or said_at))
+            return _with_contrast(treatment, {**treatment.contrast, event.seq: said_at})
+        case Kind.TREATMENT_CLOSED:
+            by = (str(payload.get("name", event.actor)), event.utc)
+            return replace(treatment, closed=by if payload.get("closed", True) else None)
+        case Kind.VOLUME_CHOSEN:
+            chosen = {name: own for name, own in treatment.chosen.items() if name != payload["volume"]}
+            if payload.get("object_sha256"):
+                chosen[str(payload["volume"])] = str(payload["object_sha256"])
+            return replace(treatment, chosen=chosen)
         case Kind.ALARM_RAISED:
             alarm = payload["alarm"]
             return replace(treatment, raised={**treatment.raised, alarm["id"]: alarm})
@@ -125,30 +135,58 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return treatment
 
 
-def differences(before: object, after: object, where: str = "") -> tuple[str, ...]:
-    """Every key whose value differs, as ``key: old → new``, of two JSON values."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        keys = [*before, *(key for key in after if key not in before)]
-        parts = (differences(before.get(key), after.get(key), f"{where}.{key}".lstrip(".")) for key in keys)
-        return tuple(told for part in parts for told in part)
-    if before == after and isinstance(before, bool) == isinstance(after, bool):
-        return ()
-    return (f"{where}: {_told(before)} → {_told(after)}",)
+def _with_plan(treatment: Treatment, event: Event, overrides: Mapping[str, object]) -> Treatment:
+    """The treatment with the plan and settings that an event brings, and what that changed."""
+    payload = event.payload
+    loaded = {"plan": payload["plan"], "settings": payload["settings"]}
+    revisions = treatment.revisions
+    if treatment.loaded and (changed := loaded_differences(treatment.loaded, loaded)):
+        reason = str(payload.get("reason", ""))
+        by = str(payload.get("name") or event.actor)
+        revisions += (PlanRevision(at=event.utc, by=by, differences=changed, reason=reason),)
+    told = replace(treatment, loaded=loaded, revisions=revisions)
+    return laid_over(told, overrides, time_zone=payload["time_zone"])
 
 
-def _told(value: object) -> str:
-    text = "not stated" if value is None else str(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+def laid_over(treatment: Treatment, overrides: Mapping[str, object], *, time_zone: str | None = None) -> Treatment:
+    """The treatment with `overrides` laid over the plan and settings that were loaded last, and with no others.
+
+    Parameters
+    ----------
+    time_zone
+        The site's zone, for a plan that states none.
+
+    Raises
+    ------
+    config.errors.ConfigurationError
+        If they do not go together with the plan, the settings or each other.
+    """
+    if not treatment.loaded:
+        return treatment
+    of_plan = {k: v for k, v in overrides.items() if not k.startswith(_SETTINGS_TABLES)}
+    of_settings = {k: v for k, v in overrides.items() if k.startswith(_SETTINGS_TABLES)}
+    stated = treatment.loaded["plan"]
+    zone = time_zone or stated.get("time_zone") or (treatment.plan.time_zone if treatment.plan is not None else "UTC")
+    plan = plan_from_mapping(stated, site_time_zone=zone, overrides=of_plan)
+    base = settings_from_mapping(treatment.loaded["settings"], overrides=of_settings)
+    return replace(
+        treatment, plan=plan, quantification=plan.quantification_settings(base.quantification), alarms=base.alarms
+    )
+
+
+def _with_contrast(treatment: Treatment, given: Mapping[int, datetime]) -> Treatment:
+    return replace(treatment, contrast=given, contrast_at=min(given.values(), default=None))
 
 
 def _usable(said: Mapping[str, Any]) -> dict[str, Any]:
     """What was said of an injection, without what cannot be: that is told as a fault and changes nothing else."""
     values, faults = dict(said), []
-    try:
-        if values.get("time") is not None and datetime.fromisoformat(str(values["time"])).tzinfo is None:
-            raise ValueError("it has no time zone")
-    except ValueError as error:
-        faults.append(f"the recorded time {values.pop('time')!r} cannot be used: {error}")
+    for name in ("started", "time"):
+        try:
+            if values.get(name) is not None and datetime.fromisoformat(str(values[name])).tzinfo is None:
+                raise ValueError("it has no time zone")
+        except ValueError as error:
+            faults.append(f"the recorded {name} {values.pop(name)!r} cannot be used: {error}")
     for name in ("activity_MBq", "planned_MBq"):
         value = values.get(name)
         if value is not None and not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
@@ -257,4 +295,5 @@ def _injection(entry: LedgerEntry, row: LedgerRow, treatment: Treatment, plan: T
         provisional_reason=said.get("fault") or row.provisional_reason,
         aborted=entry.aborted,
         outside_mri=bool(said.get("outside_mri", planned.outside_mri if planned is not None else False)),
+        started_at=datetime.fromisoformat(said["started"]) if said.get("started") else None,
     )

@@ -16,6 +16,7 @@ from typing import Any
 from config.plan import PatientPlan
 from dicom_listener import failpoints
 from dicom_listener.events import Kind
+from dicom_listener.expected_patient import ExpectedPatient
 from dicom_listener.instance_header import InstanceHeader, UnreadableInstanceError, read_header
 from dicom_listener.owed_events import OwedEvents, StorageFailures
 from dicom_listener.record import Record, RecordError, RecordFullError
@@ -93,7 +94,7 @@ class Admission:
     quarantine_factory
         Opens or creates the quarantine file; called when first needed. `close` closes it.
     patient
-        Whom the instances must be of; None takes all.
+        Whom the instances must be of, for good or as the file says at any time; None takes all.
     clock
         The time, aware.
     actor
@@ -113,7 +114,7 @@ class Admission:
         self,
         record: Record,
         quarantine_factory: Callable[[], Record],
-        patient: PatientPlan | None,
+        patient: PatientPlan | ExpectedPatient | None,
         clock: Callable[[], datetime],
         *,
         actor: str,
@@ -236,7 +237,8 @@ class Admission:
         self._in_doubt = False
 
     def _place(self, data: bytes, header: InstanceHeader, association: str, verdicts: dict[str, bool]) -> Admitted:
-        difference = None if self._patient is None else other_patient(header, self._patient)
+        patient = self._patient.now() if isinstance(self._patient, ExpectedPatient) else self._patient
+        difference = None if patient is None else other_patient(header, patient)
         if difference is not None:
             return self._to_quarantine(data, header, association, verdicts, "other_patient", difference)
         if self._known.find(data, header.sop_instance_uid, verdicts) is not None:

@@ -21,7 +21,7 @@ class Kind(StrEnum):
     """plan (the TOML's content as JSON, validated), sha256 (of its canonical JSON), settings (quantification and alarm
     settings as the site has them, before the plan's own [quantification]), time_zone (the site's)"""
     PLAN_REVISED = "plan_revised"
-    """as plan_loaded"""
+    """as plan_loaded; and, where settings were promoted, name and reason"""
 
     LISTENER_STARTED = "listener_started"
     """ae_title, port. Associations that were open in an earlier run of the listener are over."""
@@ -47,11 +47,15 @@ class Kind(StrEnum):
     it has stayed so for long enough to be missed."""
 
     LABEL_MAP_GIVEN = "label_map_given"
-    """name, labels (value, as text, to name of the volume); the object is a NIfTI file"""
+    """name, labels (value, as text, to name of the volume); the object is a NIfTI file. Where it was drawn here, also
+    frame_of_reference_uid (NIfTI states none) and drawn (the tools that were used, in words)"""
+    VOLUME_CHOSEN = "volume_chosen"
+    """volume (name), object_sha256 (the version that counts, until a newer one is given; empty: the latest)"""
 
     INJECTION_RECORDED = "injection_recorded"
-    """position, fraction, and any of activity_MBq, time, planned_MBq, aborted (true: activity may be null, unknown),
-    cancelled, outside_mri: replaces what the plan or an earlier event said of this injection"""
+    """position, fraction, and any of activity_MBq, started, time (its end), planned_MBq, aborted (true: activity may be
+    null, unknown), cancelled, outside_mri: replaces what the plan or an earlier event said of this injection; unsaid
+    (keys whose earlier word is taken back)"""
     CLOCK_OFFSET_CONFIRMED = "clock_offset_confirmed"
     """seconds (scanner clock minus true time)"""
     SERIES_ASSIGNED = "series_assigned"
@@ -65,13 +69,17 @@ class Kind(StrEnum):
     """alarm (id), name"""
 
     RESULT_SHOWN = "result_shown"
-    """position, fraction, result (as in results.json), map_sha256, software_version, settings_sha256"""
+    """position, fraction, result (as in results.json), map_sha256, volume_objects (name of each volume to the SHA-256
+    of its object), software_version, settings_sha256"""
     ALARM_RAISED = "alarm_raised"
     """alarm (as in results.json)"""
     SNAPSHOT_TAKEN = "snapshot_taken"
     """name"""
     NOTE = "note"
-    """text, and label for the one-tap events (stasis, reflux, spasm, dislocation, contrast), time (else the event's)"""
+    """text, and label for the one-tap events (stasis, reflux, spasm, dislocation, contrast), time (else the event's).
+    retracts (seq of an earlier note) takes that one back"""
+    TREATMENT_CLOSED = "treatment_closed"
+    """closed (true: nothing more will be given; false: it was closed by mistake), name"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,6 +144,11 @@ class StructureSet:
     object_sha256: str = ""
     """Of the stored object, hex; empty until it is stored."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its usable structures."""
+        return tuple(structure.name for structure in self.structures)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedInstance:

@@ -93,7 +93,12 @@ def given_label_map(payload: Mapping[str, Any], data: bytes) -> StructureSet:
         except ValueError:
             unusable.append((str(region), f"its label is {label!r}; labels are whole numbers from 1"))
     found, _ = label_map(data, labels, name=str(payload.get("name") or "label map"))
-    return replace(found, unusable=(*found.unusable, *unusable))
+    frame = payload.get("frame_of_reference_uid")  # of what was drawn here
+    return replace(
+        found,
+        frame_of_reference_uid=frame if isinstance(frame, str) else "",
+        unusable=(*found.unusable, *unusable),
+    )
 
 
 def _masks(data: bytes, labels: Mapping[int, str]) -> tuple[dict[int, RegionMask], str]:

@@ -32,6 +32,7 @@ from dicom_listener.association_log import log_closed, log_instance, log_opened,
 from dicom_listener.associations import Associations, OpenAssociation
 from dicom_listener.connections import AssociationRequest
 from dicom_listener.events import Kind
+from dicom_listener.expected_patient import ExpectedPatient
 from dicom_listener.memory import keep_memory_small
 from dicom_listener.record import Record, RecordError
 from dicom_listener.series_silence import SeriesSilence
@@ -98,7 +99,7 @@ class Listener:
     settings
         The site's node and limits.
     patient
-        Whom the instances must be of; None takes all.
+        Whom the instances must be of, for good or as the file says at any time; None takes all.
     clock
         The time, aware, for the events.
     incomplete_after_s
@@ -112,7 +113,7 @@ class Listener:
         record: Record,
         quarantine_factory: Callable[[], Record],
         settings: SiteSettings,
-        patient: PatientPlan | None,
+        patient: PatientPlan | ExpectedPatient | None,
         clock: Callable[[], datetime],
         *,
         incomplete_after_s: float = 30.0,

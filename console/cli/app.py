@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,9 +12,9 @@ from rich.progress import Progress
 from config.plan import TreatmentPlan, load_plan
 from config.settings import Settings
 from console.outputs.wording import software_version
+from console.prepared import created, with_plan
 from console.shell import now, open_record, say
-from dicom_listener.events import Kind
-from dicom_listener.record import Record, quarantine_path
+from dicom_listener.record import Record
 
 app = typer.Typer(
     name="holmia",
@@ -59,43 +59,9 @@ def checked_plan(path: Path, settings: Settings) -> TreatmentPlan:
 
 def prepared(file: Path, plan: TreatmentPlan, settings: Settings) -> Record:
     """The treatment file, made if need be, holding this plan: the same one changes nothing, another is a revision."""
-    payload = {
-        "plan": plan.to_mapping(),
-        "sha256": plan.sha256,
-        "settings": {
-            "quantification": settings.quantification.to_mapping(),
-            "alarms": settings.alarms.to_mapping(),
-        },
-        "time_zone": settings.site.time_zone,
-    }
-    if not file.exists():
-        record = Record.create(file)
-        record.append(Kind.TREATMENT_CREATED, {"software_version": software_version()}, actor="holmia", utc=now())
-        record.append(Kind.PLAN_LOADED, payload, actor="holmia", utc=now())
-        return record
-    record = open_record(file, read_only=False)
-    latest = _latest_plan(record)
-    if latest is None:
-        record.append(Kind.PLAN_LOADED, payload, actor="holmia", utc=now())
-    elif latest != payload:
-        record.append(Kind.PLAN_REVISED, payload, actor="holmia", utc=now())
+    record = open_record(file, read_only=False) if file.exists() else created(file, now)
+    with_plan(record, plan, settings, now)
     return record
-
-
-def _latest_plan(record: Record) -> dict[str, Any] | None:
-    latest, after = None, 0
-    while batch := record.events(after):
-        for event in batch:
-            if event.kind in (Kind.PLAN_LOADED, Kind.PLAN_REVISED):
-                latest = event.payload
-        after = batch[-1].seq
-    return latest
-
-
-def quarantine_of(file: Path) -> Record:
-    """The quarantine file beside a treatment file, made if need be."""
-    path = quarantine_path(file)
-    return Record.open(path) if path.exists() else Record.create(path)
 
 
 def progress_bar() -> Progress:

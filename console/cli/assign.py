@@ -6,7 +6,7 @@ import getpass
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -14,20 +14,19 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from config.settings import Settings
 from console.cli.app import app, progress_bar
 from console.engine import Engine
+from console.operations import ROLES, AssignSeries, ConfirmClock, Operation, OperationError, Word, words_of
 from console.session import replayed
 from console.shell import EXIT_DONE, EXIT_USAGE, CommandError, now, open_record, say
 from console.snapshot import Binding, Snapshot
 from dicom_listener.decoding import DecodingProcess
-from dicom_listener.events import Kind
 from dicom_listener.images import SeriesState
 from dicom_listener.record import Record
 
 _STILL_TELLING_S = 3600.0
 """Images that came later than this after their acquisition were sent afterwards: they tell nothing of a clock."""
-
-ROLES = ("reference", "fraction", "baseline", "anatomy", "ignore", "automatic")
 
 
 @app.command()
@@ -52,17 +51,19 @@ def assign(
         raise CommandError("Name a series and its role together: holmia assign FILE 5 --as ignore.", status=EXIT_USAGE)
     with open_record(file, read_only=not writes) as record:
         snapshot = _bound(record)
+        said: list[tuple[tuple[Word, ...], str]] = []
         if clock_offset is not None:
-            if abs(clock_offset) > 86400:
-                raise CommandError(f"{clock_offset:g} s is more than a day; give seconds.", status=EXIT_USAGE)
-            record.append(Kind.CLOCK_OFFSET_CONFIRMED, {"seconds": clock_offset, "name": name}, actor=name, utc=now())
-            say(f"Recorded by {name}: the scanner's clock is {clock_offset:+g} s off; series are matched with that.")
+            told = f"the scanner's clock is {clock_offset:+g} s off; series are matched with that"
+            said.append((_words(ConfirmClock(seconds=clock_offset), snapshot, name), told))
         if series is not None and role is not None:
             state = _named(series, snapshot.series)
-            payload = {"series_key": state.key, **_assignment(role, of, snapshot), "name": name}
-            record.append(Kind.SERIES_ASSIGNED, payload, actor=name, utc=now())
-            say(f"Recorded by {name}: {_title(state)} is to be taken for: {role}{f' of {of}' if of else ''}.")
-        if writes:
+            told = f"{_title(state)} is to be taken for: {role}{f' of {of}' if of else ''}"
+            said.append((_words(_assignment(state, role, of, snapshot), snapshot, name), told))
+        for words, told in said:  # only once nothing of it is refused
+            for word in words:
+                record.append(word.kind, dict(word.payload), actor=name, utc=now(), data=word.data)
+            say(f"Recorded by {name}: {told}.")
+        if said:
             snapshot = _bound(record)
     _show(snapshot)
     return EXIT_DONE
@@ -88,24 +89,29 @@ def _named(words: str, states: Sequence[SeriesState]) -> SeriesState:
     raise CommandError(f"{words!r} {what}; call holmia assign FILE for the list.", status=EXIT_USAGE)
 
 
-def _assignment(role: str, of: str | None, snapshot: Snapshot) -> dict[str, Any]:
-    """Return role, position and fraction, checked against the plan."""
-    if role not in ROLES:
-        raise CommandError(f"A series cannot be {role!r}; expected one of {', '.join(ROLES)}.", status=EXIT_USAGE)
+def _words(operation: Operation, snapshot: Snapshot, name: str) -> tuple[Word, ...]:
+    try:
+        return words_of(operation, snapshot, name=name, at=now(), site=Settings())
+    except OperationError as error:
+        raise CommandError(str(error), status=EXIT_USAGE) from error
+
+
+def _assignment(state: SeriesState, role: str, of: str | None, snapshot: Snapshot) -> AssignSeries:
+    """What was said of a series, with ``--of`` read as a position and the number of a fraction."""
     if role not in ("fraction", "baseline"):
         if of is not None:
             raise CommandError(f"--of belongs to a fraction or a baseline, not to {role!r}.", status=EXIT_USAGE)
-        return {"role": role, "position": None, "fraction": None}
+        return AssignSeries(series_key=state.key, role=role)
     position, _, number = (of or "").partition(":")
     known = [i.key for i in snapshot.injections]
     if role == "baseline" and not number and position in {p for p, _ in known}:
-        return {"role": role, "position": position, "fraction": None}
+        return AssignSeries(series_key=state.key, role=role, position=position)
     if not number.isdecimal() or (position, int(number)) not in known:
         of_which = ", ".join(f"{p}:{n}" for p, n in known) or "none"
         raise CommandError(
             f"{of or 'Nothing'} is no injection of this treatment; say --of with one of: {of_which}.", status=EXIT_USAGE
         )
-    return {"role": role, "position": position, "fraction": int(number)}
+    return AssignSeries(series_key=state.key, role=role, position=position, fraction=int(number))
 
 
 def _show(snapshot: Snapshot) -> None:

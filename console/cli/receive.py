@@ -12,13 +12,16 @@ import typer
 
 from config.plan import TreatmentPlan
 from config.settings import Settings, load_settings
-from console.cli.app import Plan, Site, app, checked_plan, prepared, progress_bar, quarantine_of
-from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, say, stop_on_signals
+from console.cli.app import OptionalPlan, Plan, Site, app, checked_plan, prepared, progress_bar
+from console.prepared import created, quarantine_of
+from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, open_record, say, stop_on_signals
 from dicom_listener.association_log import configure_log
 from dicom_listener.decoding import DecodingProcess
+from dicom_listener.expected_patient import ExpectedPatient
 from dicom_listener.importing import import_folders
 from dicom_listener.listener import Listener, ListenerError, check_address
 from dicom_listener.locks import FileLock, LockHeldError
+from dicom_listener.record import Record
 
 _COMPARING_S = 5.0
 """Two compressed forms of one image are told apart or not within this; a sender waits for it."""
@@ -36,7 +39,7 @@ class LogLevel(StrEnum):
 @app.command()
 def listen(
     file: Annotated[Path, typer.Argument(help="The treatment file; made if it does not exist.")],
-    plan: Plan,
+    plan: OptionalPlan = None,
     site: Site = None,
     port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.")] = None,
     aet: Annotated[str | None, typer.Option(help="AE title of this node.")] = None,
@@ -45,17 +48,20 @@ def listen(
         LogLevel, typer.Option(help="How much is said on standard error, as JSON lines; DEBUG names every instance.")
     ] = LogLevel.INFO,
 ) -> int:
-    """Receive DICOM into a treatment file until told to stop (SIGTERM or Ctrl-C)."""
+    """Receive DICOM into a treatment file until told to stop (SIGTERM or Ctrl-C).
+
+    Without a plan the patient of the first image is the treatment's, until a console records a plan.
+    """
     given = {"site.port": port, "site.ae_title": aet, "site.host": host}
     settings = load_settings(site, {key: value for key, value in given.items() if value is not None})
-    treatment_plan = checked_plan(plan, settings)
+    treatment_plan = checked_plan(plan, settings) if plan is not None else None
     stop = stop_on_signals()
     try:
         if not file.exists():
             check_address(settings.site)  # before a file is made that nothing would be received into
         with (
             FileLock.acquire(file, "listener"),
-            prepared(file, treatment_plan, settings) as record,
+            _opened(file, treatment_plan, settings) as record,
             DecodingProcess(timeout_s=_COMPARING_S) as decoding,
         ):
             configure_log(log)
@@ -63,7 +69,7 @@ def listen(
                 record,
                 lambda: quarantine_of(file),
                 settings.site,
-                treatment_plan.patient,
+                ExpectedPatient(record),
                 now,
                 incomplete_after_s=settings.alarms.incomplete_after_s,
                 same_pixels=decoding.same_pixels,
@@ -76,6 +82,12 @@ def listen(
     except (LockHeldError, ListenerError) as error:
         raise CommandError(str(error)) from error
     return EXIT_DONE
+
+
+def _opened(file: Path, plan: TreatmentPlan | None, settings: Settings) -> Record:
+    if plan is not None:
+        return prepared(file, plan, settings)
+    return open_record(file, read_only=False) if file.exists() else created(file, now)
 
 
 @app.command("import")

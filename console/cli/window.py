@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from config.settings import load_settings
 from console.cli.app import OptionalPlan, Site, app, checked_plan, prepared, progress_bar
 from console.processes import ProcessError, listener_process
-from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, open_record, say
+from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, open_record, say
 from console.verify import verify_shown
 from dicom_listener.decoding import DecodingProcess
 from dicom_listener.locks import FileLock, LockHeldError
@@ -52,29 +53,55 @@ def console(
     plan: OptionalPlan = None,
     site: Site = None,
     port: Annotated[int | None, typer.Option(help="TCP port of the listener; 0 takes a free one.")] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Begin a treatment in FILE without a plan; the window asks.")
+    ] = False,
 ) -> int:
-    """The dashboard, live; starts the listener when a plan is given and none is running."""
+    """The dashboard, live; starts the listener where none is running. Without a plan the window asks for one."""
     from console.dashboard.run import run_live
 
-    if file is None:
-        raise CommandError("Name the treatment file: holmia console FILE --plan PLAN.", status=EXIT_USAGE)
-    if not file.exists() and plan is None:
-        raise CommandError(f"{file} does not exist; give --plan to start a treatment.", status=EXIT_USAGE)
-    _need_display()
     settings = load_settings(site)
+    if file is None:
+        _need_display()
+        file = _asked_for_a_file()
+        if file is None:
+            return EXIT_DONE
+    elif not file.exists() and plan is None and not new:
+        raise CommandError(
+            f"{file} does not exist; check the name, give --plan, or begin a treatment without a plan by --new.",
+            status=EXIT_USAGE,
+        )
+    if file.exists():
+        open_record(file, read_only=False).close()  # says why it cannot be added to, before a listener is started
+    _need_display()
     if plan is not None:
         treatment_plan = checked_plan(plan, settings)  # faults are told here, not by a child that dies
         if file.exists():
             prepared(file, treatment_plan, settings).close()  # also where a listener runs already: it reads no plan
-    try:
-        with (
-            FileLock.acquire(file, "console"),
-            listener_process(file, plan=plan, site=site, port=port),
-            open_record(file, read_only=False) as record,
-        ):
-            return run_live(record, minimum_free_mb=settings.site.minimum_free_disk_mb, display=settings.display)
-    except (LockHeldError, ProcessError) as error:
-        raise CommandError(str(error)) from error
+    known = file.exists() and plan is None
+    with contextlib.ExitStack() as until_closed:
+        try:
+            until_closed.enter_context(FileLock.acquire(file, "console"))
+            bound = until_closed.enter_context(listener_process(file, plan=plan, site=site, port=port))
+        except LockHeldError as error:
+            raise CommandError(str(error)) from error
+        except ProcessError as error:
+            if not known:
+                raise CommandError(str(error)) from error
+            # A treatment that is there can be read and worked on all the same; the window raises its own alarm.
+            say(f"{error} The window opens without it.")
+            bound = None
+        record = until_closed.enter_context(open_record(file, read_only=False))
+        return run_live(record, settings=settings, port=bound)
+
+
+def _asked_for_a_file() -> Path | None:
+    """Which treatment to open or to begin, as a dialog asks it; None where it was left without an answer."""
+    from console.dashboard.app import create_application
+    from console.dashboard.dialogs.start_dialog import ask_for_a_file
+
+    create_application(sys.argv)
+    return ask_for_a_file(Path.cwd(), now())
 
 
 def _need_display() -> None:

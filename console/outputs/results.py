@@ -49,6 +49,14 @@ def results_document(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def volume_objects(snapshot: Snapshot) -> dict[str, str]:
+    """By name of a volume: the object (SHA-256) of the version that the results are of.
+
+    For ``result_shown``, not for files of results: bytes differ by the way that an object came, results do not.
+    """
+    return {name: source.sha256 for name, source in snapshot.volume_sources.items()}
+
+
 def fraction_document(result: FractionResult, zone: ZoneInfo) -> dict[str, Any]:
     """One fraction of the document."""
     interval, scintigraphic = result.recovery_interval, result.scintigraphic

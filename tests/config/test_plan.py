@@ -128,7 +128,6 @@ def test_every_key_is_checked_for_its_type_and_its_name(content: dict[str, Any])
         ("injections", 0, "position"),
         ("injections", 0, "fraction"),
         ("vials", 0, "activity_MBq"),
-        ("vials", 0, "mass_mg"),
         ("vials", 0, "assay_time"),
         ("residuals", 0, "activity_MBq"),
         ("residuals", 0, "assay_time"),

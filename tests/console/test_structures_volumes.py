@@ -11,7 +11,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from config.plan import plan_from_mapping
-from console.structures import brought_over, disjoint_occupancies, in_the_frame_drawn_on, treatment_volumes
+from console.structures import (
+    brought_over,
+    disjoint_occupancies,
+    in_the_frame_drawn_on,
+    treatment_volumes,
+    with_chosen,
+)
 from dicom_listener.images import Contour, RegionMask, Structure, StructureSet
 from quantify.model import Grid, Role
 
@@ -322,3 +328,12 @@ def test_a_set_that_states_no_frame_of_reference_lies_in_that_of_its_series():
     assert any("another frame of reference" in fault for fault in treatment_volumes([unstated], plan(), GRID).faults)
     assert in_the_frame_drawn_on(structure_set(LIVER), [series]).frame_of_reference_uid == "1.2.3"
     assert in_the_frame_drawn_on(structure_set(LIVER, frame=""), [other]).frame_of_reference_uid == ""
+
+
+def test_a_chosen_version_counts_over_later_ones_for_its_name_only():
+    first = replace(of("first", block("Tumour 1", (-20, -20, -20), (0, 0, 0)), LIVER), object_sha256="a")
+    second = replace(of("second", block("Tumour 1", (-20, -20, -20), (20, 0, 0)), LIVER), object_sha256="b")
+    volumes = treatment_volumes(with_chosen([first, second], {"Tumour 1": "a"}), plan(), GRID)
+    assert (volumes.sources["Tumour 1"].sha256, volumes.sources["Tumour 1"].version) == ("a", 1)
+    assert (volumes.sources["Liver"].sha256, volumes.sources["Liver"].version) == ("b", 2)
+    assert with_chosen([first, second], {"Tumour 1": "never came"}) == (first, second)
