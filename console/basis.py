@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,11 +14,13 @@ from console.structures import TreatmentVolumes
 from dicom_listener.images import StructureSet
 from quantify.fat import fat_modulation, fit_fat_fraction
 from quantify.field_gradient import gradient_modulation
-from quantify.holmium import FittedSeries, fit_series, reference_reasons, relaxivity_per_s_per_mg_ml
+from quantify.holmium import FittedSeries, judged, reference_reasons, relaxivity_per_s_per_mg_ml
 from quantify.imaged import Physics, VolumeOfInterest
 from quantify.isotope import Isotope
 from quantify.model import Array, EchoSeries, Volume
+from quantify.r2star import DecayFit, fit_r2star
 from quantify.reference import MatchedReference, matched_reference, with_mode
+from quantify.remembered import Remembered
 from quantify.repeatability import Repeatability
 
 Identity = tuple[object, ...]
@@ -34,21 +37,37 @@ class ReferenceFit:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Basis:
-    """What fractions are held against, and what it was made of.
+class Drawn:
+    """Structures in the reference's frame of reference, in order of arrival, and what became of them.
 
-    ``structures`` are in the reference's frame of reference, in order of arrival; ``repeat`` is None without a
-    repeated reference.
+    ``plan`` is the treatment's without its quantification: what is drawn depends on none of that.
     """
 
-    identity: Identity
+    plan: TreatmentPlan
+    structures: tuple[StructureSet, ...]
+    volumes: TreatmentVolumes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Basis:
+    """What fractions are held against, and what it was made of; ``repeat`` is None without a repeated reference."""
+
     plan: TreatmentPlan
     settings: QuantificationSettings
-    structures: tuple[StructureSet, ...]
     reference: ReferenceFit
-    volumes: TreatmentVolumes
+    drawn: Drawn
     prepared: tuple[VolumeOfInterest, ...]
     repeat: Repeatability | None = None
+
+    @property
+    def structures(self) -> tuple[StructureSet, ...]:
+        """In the reference's frame of reference, in order of arrival."""
+        return self.drawn.structures
+
+    @property
+    def volumes(self) -> TreatmentVolumes:
+        """On the reference grid."""
+        return self.drawn.volumes
 
     @property
     def series(self) -> EchoSeries:
@@ -65,12 +84,16 @@ class Basis:
         )
 
     @property
+    def region_of(self) -> Volume | FittedSeries:
+        """What the region is made of: the liver, or the reference where there is none."""
+        liver = self.volumes.liver
+        return self.reference.fitted if liver is None or not (liver.occupancy > 0).any() else liver
+
+    @property
     def region(self) -> NDArray[np.bool_]:
         """What must match in a registration: the liver, or all tissue where there are no structures."""
-        liver = self.volumes.liver
-        if liver is not None and (liver.occupancy > 0).any():
-            return np.asarray(liver.occupancy > 0)
-        return np.asarray(self.reference.fitted.usable)
+        of = self.region_of
+        return np.asarray(of.occupancy > 0 if isinstance(of, Volume) else of.usable)
 
     def physics(self, isotope: Isotope) -> Physics:
         """What turns this treatment's concentrations into doses."""
@@ -83,15 +106,63 @@ class Basis:
         )
 
 
-def fit_reference(series: EchoSeries, settings: QuantificationSettings) -> ReferenceFit:
-    """Fit the reference, at the weights of later fractions too while there is time: before the first of them comes."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decay:
+    """The decay of a series as fitted, with the factor that it was fitted with; what of it can be used comes later.
+
+    ``fat_fraction`` is the reference's share of fat, where it is modelled.
+    """
+
+    fit: DecayFit
+    modulation: Array | None = None
+    fat_fraction: Array | None = None
+
+
+def fit_reference(
+    series: EchoSeries,
+    settings: QuantificationSettings,
+    memory: Remembered,
+    *,
+    named: Identity,
+    announce: Callable[[], None] = lambda: None,
+) -> ReferenceFit:
+    """Fit the reference, at the weights of later fractions too while there is time: before the first of them comes.
+
+    `named` tells this series, and these echoes of it, from others; `announce` is called before a fit.
+    """
+
+    def decay_of(settings: QuantificationSettings) -> Decay:
+        announce()
+        return _decay(series, settings)
+
+    decay = memory.recall(("decay of the reference", named), (series,), settings, decay_of)
+    fitted = memory.recall(
+        ("reference fitted", named),
+        (series, decay),
+        settings,
+        lambda s: judged(series, decay.fit, s, modulation=decay.modulation),
+    )
+    matched = memory.recall(
+        ("reference matched", named),
+        (series, decay),
+        settings,
+        lambda s: matched_reference(series, decay.fit, method=s.fit, modulation=decay.modulation),
+    )
+    return memory.recall(
+        ("reference", named),
+        (decay, fitted, matched),
+        settings,
+        lambda _: ReferenceFit(fitted=fitted, matched=matched, fat_fraction=decay.fat_fraction),
+    )
+
+
+def _decay(series: EchoSeries, settings: QuantificationSettings) -> Decay:
     modulation, fat = dephasing(series, settings), None
     if settings.fat_model == "six_peak":
         fat, _ = fit_fat_fraction(series)
         modulation = times(modulation, fat_modulation(fat, series.echo_times_s, series.field_strength_t))
-    fitted = fit_series(series, settings, modulation=modulation)
-    matched = matched_reference(fitted.series, fitted.fit, method=settings.fit, modulation=modulation)
-    return ReferenceFit(fitted=fitted, matched=matched, fat_fraction=fat)
+    fit = fit_r2star(series, method=settings.fit, modulation=modulation)
+    return Decay(fit=fit, modulation=modulation, fat_fraction=fat)
 
 
 def dephasing(series: EchoSeries, settings: QuantificationSettings) -> Array | None:
@@ -109,11 +180,19 @@ def times(first: Array | None, second: Array | None) -> Array | None:
 
 
 def with_reference_mode(
-    fit: ReferenceFit, volumes: tuple[Volume, ...], settings: QuantificationSettings
+    fit: ReferenceFit,
+    volumes: tuple[Volume, ...],
+    settings: QuantificationSettings,
+    memory: Remembered,
+    *,
+    named: Identity,
 ) -> ReferenceFit:
     """The baseline as the settings want it: of every voxel, or the mean of its volume or of the liver."""
-    if settings.reference_mode == "voxelwise":
-        return fit
-    reasons = reference_reasons(fit.fitted, settings)
-    matched = with_mode(fit.matched, settings.reference_mode, volumes=volumes, reasons=reasons)
-    return replace(fit, matched=matched)
+
+    def of_mode(settings: QuantificationSettings) -> ReferenceFit:
+        if settings.reference_mode == "voxelwise":
+            return fit
+        reasons = reference_reasons(fit.fitted, settings)
+        return replace(fit, matched=with_mode(fit.matched, settings.reference_mode, volumes=volumes, reasons=reasons))
+
+    return memory.recall(("reference by mode", named), (fit, volumes), settings, of_mode)

@@ -19,8 +19,9 @@ from console.arrivals import Arrivals, ClockBound, in_zone
 from console.binding import bind
 from console.quantifier import Outcome, Quantifier
 from console.reader import InThisProcess, Reader
-from console.snapshot import Binding, RaisedAlarm, Snapshot
-from console.treatment import Treatment, fold, injections
+from console.snapshot import Binding, GivenStructures, RaisedAlarm, Snapshot
+from console.structures import with_chosen
+from console.treatment import Treatment, fold, injections, laid_over
 from dicom_listener.assembly import Assembly
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, StructureSet
@@ -86,6 +87,7 @@ class Engine:
         self._outcome = Outcome()
         self._results_inputs = ""
         self._structure_sets: list[StructureSet] = []
+        self._given: list[GivenStructures] = []
         self._patient = PatientIdentity()
         self._stored_at: dict[int, datetime] = {}
         self._recent: list[Event] = []
@@ -113,8 +115,7 @@ class Engine:
         if event.kind == Kind.INSTANCE_STORED and data is not None:
             self._take_instance(event, data)
         elif event.kind == Kind.LABEL_MAP_GIVEN and data is not None:
-            given = self._reader.given_label_map(event.payload, data)
-            self._structure_sets.append(replace(given, object_sha256=event.object_sha256 or ""))
+            self._take_structures(event, self._reader.given_label_map(event.payload, data))
         elif event.kind == Kind.ASSOCIATION_CLOSED:
             self._arrivals.said(event)
             self._assembly.association_closed(str(event.payload.get("association", "")))
@@ -144,11 +145,22 @@ class Engine:
         if not self._patient.id:
             self._patient = instance.patient
         if instance.structure_set is not None:
-            self._structure_sets.append(replace(instance.structure_set, object_sha256=event.object_sha256 or ""))
+            self._take_structures(event, instance.structure_set)
         self._arrivals.stored(instance, event.utc)
         if instance.images:
             self._stored_at[event.seq] = event.utc
             self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
+
+    def _take_structures(self, event: Event, structures: StructureSet) -> None:
+        own = replace(structures, object_sha256=event.object_sha256 or "")
+        self._structure_sets.append(own)
+        drawn = str(event.payload.get("drawn", "")) if event.kind == Kind.LABEL_MAP_GIVEN else ""
+        self._given.append(GivenStructures(structures=own, at=event.utc, by=event.actor, drawn=drawn))
+        named = {structure.name.strip() for structure in own.structures}
+        if named.intersection(self._treatment.chosen):
+            # A version was chosen among those that there were; what comes later is a newer word.
+            chosen = {name: sha for name, sha in self._treatment.chosen.items() if name not in named}
+            self._treatment = replace(self._treatment, chosen=chosen)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -205,6 +217,22 @@ class Engine:
             reference_key=now.get(treatment.reference_key or "") or treatment.reference_key,
         )
 
+    def lay_over(self, overrides: Mapping[str, object]) -> None:
+        """From now on lay these keys over the plan and settings, and none of those before.
+
+        What was computed and does not depend on what changes is kept: the next `advance` gives what a new engine with
+        these overrides would. What alarms there were before is forgotten: it was said of other settings.
+
+        Raises
+        ------
+        config.errors.ConfigurationError
+            If they do not go together; then nothing has changed.
+        """
+        self._treatment = laid_over(self._treatment, overrides)
+        self._overrides = dict(overrides)
+        self._latched = {}
+        self._dirty = True
+
     def end(self) -> None:
         """No more events will come (a file that is not being followed): what is missing now is missing."""
         self._ended = True
@@ -212,8 +240,11 @@ class Engine:
 
     # -- results out -------------------------------------------------------------------------------------------------
 
-    def advance(self) -> Iterator[Update]:
-        """Compute whatever the events so far imply and tell what is new. Idle calls cost nothing."""
+    def advance(self, *, maps: bool = True) -> Iterator[Update]:
+        """Compute whatever the events so far imply and tell what is new. Idle calls cost nothing.
+
+        Without `maps` results have their numbers only, which are there sooner; `draw` then gives the maps.
+        """
         if not self._dirty:
             return
         self._dirty = False
@@ -229,8 +260,10 @@ class Engine:
             self._by_present_keys(),
             states,
             self._bindings(states),
-            tuple(self._structure_sets),
+            with_chosen(self._structure_sets, self._treatment.chosen),
             ended=self._ended,
+            maps=maps,
+            in_force=not self._overrides,
         )
         self._results_inputs = _inputs(self._treatment)
         by_uid = {uid: s for s in states for uid in s.series_instance_uids}
@@ -243,6 +276,10 @@ class Engine:
             if alarm.id not in self._latched:
                 yield AlarmFound(alarm=alarm)
             self._latched[alarm.id] = alarm
+
+    def draw(self, key: tuple[str, int]) -> None:
+        """Compute the maps of one fraction (position, number), if it has none yet; no number changes."""
+        self._outcome = self._outcome.with_maps_of(key)
 
     def _is_news(self, states: Sequence[SeriesState]) -> bool:
         """Whether anything has changed that a result or an alarm could depend on; a series that arrives has not."""
@@ -308,6 +345,16 @@ class Engine:
         return self._outcome.results
 
     @property
+    def dirty(self) -> bool:
+        """Whether `advance` has something to look at."""
+        return self._dirty
+
+    @property
+    def overrides(self) -> Mapping[str, object]:
+        """What is laid over plan and settings."""
+        return self._overrides
+
+    @property
     def quantification(self) -> QuantificationSettings | None:
         """The settings in force: defaults, site, plan, overrides; None before a plan was loaded."""
         return self._treatment.quantification
@@ -368,7 +415,17 @@ class Engine:
             clock_ahead_at_least_s=clock.ahead_s if clock is not None else None,
             latest_acquired_at=max((s.acquired_at for s in states if s.acquired_at is not None), default=None),
             computing=computing,
-            complete=bool(all_injections) and awaited is None,
+            complete=bool(all_injections) and (awaited is None or treatment.closed is not None),
+            closed=treatment.closed,
+            loaded=treatment.loaded,
+            recorded={key: own.values for key, own in treatment.recorded.items()},
+            cancelled=tuple(key for key, own in treatment.recorded.items() if own.cancelled),
+            assigned=treatment.assignments,
+            given_registrations=treatment.registrations,
+            retracted=treatment.retracted,
+            structures=tuple(self._given),
+            chosen_volumes=treatment.chosen,
+            overrides=self._overrides,
         )
 
     def _raised(self, *, all_active: bool = False) -> tuple[RaisedAlarm, ...]:

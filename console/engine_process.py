@@ -12,16 +12,17 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from console.draft import DraftRefused
 from console.snapshot import Snapshot
 from console.transfer import Receiver
 from dicom_listener.decoding_frames import Channel, EndedError, NonsenseError
 
-STOP, PAUSE, GO_ON = b"stop", b"pause", b"go on"
+STOP, PAUSE, GO_ON, LAY_OVER = b"stop", b"pause", b"go on", b"lay over"
 _ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds this very package, so that both sides are of one version."""
 _STOP_TIMEOUT_S = 20.0
@@ -45,7 +46,17 @@ class Replaying:
     speed: float
 
 
-Task = Following | Replaying
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """Follow a file with settings laid over it (`EngineProcess.lay_over`), beside the engine in force; record nothing.
+
+    Its snapshots have the draft's numbers before its maps, and no series (`console.draft`).
+    """
+
+    path: Path
+
+
+Task = Following | Replaying | Tuning
 
 
 class EngineProcess:
@@ -57,6 +68,8 @@ class EngineProcess:
         What to do with which file.
     on_snapshot, on_moment
         Called in a thread of this class with every snapshot, and in replay with the time of the recording.
+    on_refused
+        Called in that thread when settings that were laid over do not go together: those before them stand.
     """
 
     def __init__(
@@ -65,16 +78,20 @@ class EngineProcess:
         *,
         on_snapshot: Callable[[Snapshot], None],
         on_moment: Callable[[datetime], None] | None = None,
+        on_refused: Callable[[DraftRefused], None] | None = None,
     ) -> None:
         self._task = replace(task, path=task.path.absolute())  # the process has a working folder of its own
         self._on_snapshot = on_snapshot
         self._on_moment = on_moment or (lambda _: None)
+        self._on_refused = on_refused or (lambda _: None)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._changing = threading.Lock()
         """Held while the process and its socket are replaced, told something or closed."""
         self._stopping = threading.Event()
         self._paused = False
+        self._overrides: bytes | None = None
+        """What was laid over last, pickled: told again to a process that takes the place of another."""
         self._last = Snapshot()
         self._said = ""
         """By the present process, of itself."""
@@ -102,6 +119,14 @@ class EngineProcess:
         self._paused = paused
         self._tell(PAUSE if paused else GO_ON)
 
+    def lay_over(self, overrides: Mapping[str, object]) -> None:
+        """Lay these keys over plan and settings (`Tuning`), as ``--set`` does, and none of those before.
+
+        Returns at once. The next snapshots carry them in ``overrides``; or they are refused.
+        """
+        self._overrides = pickle.dumps(dict(overrides))
+        self._tell(LAY_OVER, self._overrides)
+
     def stop(self) -> None:
         """End the process and wait for it; what it is computing is lost, what it recorded is not."""
         self._stopping.set()
@@ -121,6 +146,8 @@ class EngineProcess:
                     self._channel.send([pickle.dumps(self._task)])
                     if self._paused:
                         self._channel.send([PAUSE])
+                    if self._overrides is not None:
+                        self._channel.send([LAY_OVER, self._overrides])
 
     def _started(self) -> Channel:
         ours, theirs = socket.socketpair()
@@ -140,11 +167,11 @@ class EngineProcess:
             theirs.close()
         return Channel(ours)
 
-    def _tell(self, command: bytes) -> None:
+    def _tell(self, *command: bytes) -> None:
         with self._changing:
             if self._channel is not None:
                 with contextlib.suppress(EndedError):  # it has ended already: there is nobody to tell
-                    self._channel.send([command])
+                    self._channel.send(command)
 
     def _close(self) -> None:
         """Close the socket: a process that still runs ends at once."""
@@ -207,6 +234,10 @@ class EngineProcess:
                 self._on_snapshot(message)
             elif isinstance(message, datetime):
                 self._on_moment(message)
+            elif isinstance(message, DraftRefused):
+                if self._overrides == pickle.dumps(dict(message.overrides)):
+                    self._overrides = pickle.dumps(dict(self._last.overrides))  # what stands, for another process
+                self._on_refused(message)
             else:
                 self._said = self.failure = str(message)
         except Exception as error:  # noqa: BLE001 - whoever is told must not end the telling

@@ -16,9 +16,11 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from queue import SimpleQueue
 
+from console.draft import Draft, Overrides
 from console.engine import Engine
-from console.engine_process import GO_ON, PAUSE, STOP, Following, Replaying
+from console.engine_process import GO_ON, LAY_OVER, PAUSE, STOP, Following, Replaying, Tuning
 from console.machine import machine_alarms
 from console.resumption import as_shown
 from console.session import Session
@@ -45,6 +47,7 @@ class _Orders:
 
     stopping: threading.Event = field(default_factory=threading.Event)
     paused: threading.Event = field(default_factory=threading.Event)
+    drafts: SimpleQueue[Overrides] = field(default_factory=SimpleQueue)
 
 
 class _Outbox:
@@ -97,7 +100,12 @@ def main() -> None:
     sender = Sender(channel)
     try:
         with DecodingProcess() as decoding:
-            (_follow if isinstance(task, Following) else _replay)(task, orders, sender, decoding)
+            if isinstance(task, Following):
+                _follow(task, orders, sender, decoding)
+            elif isinstance(task, Tuning):
+                _tune(task, orders, sender, decoding)
+            else:
+                _replay(task, orders, sender, decoding)
     except EndedError:
         return
     except Exception as error:  # noqa: BLE001 - the window must say what happened
@@ -110,7 +118,7 @@ def _listen(channel: Channel, orders: _Orders) -> None:
     """Take orders; without a window there is nothing to do."""
     while True:
         try:
-            (order,) = channel.receive(limit_bytes=_COMMAND_BYTES)
+            order, *brought = channel.receive(limit_bytes=_COMMAND_BYTES)
         except EndedError:
             os._exit(0)
         asked = bytes(order)
@@ -118,6 +126,8 @@ def _listen(channel: Channel, orders: _Orders) -> None:
             orders.paused.set()
         elif asked == GO_ON:
             orders.paused.clear()
+        elif asked == LAY_OVER:
+            orders.drafts.put(pickle.loads(brought[0]))
         elif asked == STOP:
             orders.stopping.set()
             time.sleep(_GRACE_S)
@@ -147,6 +157,12 @@ def _follow(task: Following, orders: _Orders, sender: Sender, decoding: Decoding
         session.resume(as_shown(record, decoding))
         outbox.flush(at_once=True)
         session.run(stopping)
+
+
+def _tune(task: Tuning, orders: _Orders, sender: Sender, decoding: DecodingProcess) -> None:
+    with Record.open(task.path, read_only=True) as record:
+        draft = Draft(record=record, engine=Engine(reader=decoding), drafts=orders.drafts, tell=sender.send)
+        draft.run(orders.stopping.is_set)
 
 
 def _replay(task: Replaying, orders: _Orders, sender: Sender, decoding: DecodingProcess) -> None:

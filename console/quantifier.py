@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from config.plan import TreatmentPlan
-from config.settings import QuantificationSettings, settings_sha256
-from console.basis import Basis, Identity, ReferenceFit, fit_reference, with_reference_mode
+from config.settings import QuantificationSettings
+from console.basis import Basis, Drawn, ReferenceFit, fit_reference, with_reference_mode
 from console.course import due, outlook, unimaged
 from console.methods import treatment_methods
-from console.series_maps import SeriesMaps, series_maps
+from console.series_maps import Seen, SeriesMaps, series_maps
 from console.snapshot import Anatomy, Binding, ImagedSeries
 from console.structures import TreatmentVolumes, brought_over, in_the_frame_drawn_on, treatment_volumes
 from console.treatment import Treatment, after_contrast, injections, isotope_of
@@ -29,10 +29,10 @@ from quantify.model import Array, EchoSeries, Grid, ParametricMap
 from quantify.pipeline import (
     Evaluated,
     ImagedFraction,
-    VolumeOfInterest,
     evaluate_treatment,
     prepare_volumes,
 )
+from quantify.remembered import Remembered
 from quantify.repeatability import Repeatability, measured_repeat
 from quantify.resampling import sampler
 
@@ -46,12 +46,21 @@ class Outcome:
     reference: EchoSeries | None = None
     anatomy: Anatomy | None = None
     volumes: TreatmentVolumes = field(default_factory=TreatmentVolumes)
-    results: tuple[FractionResult, ...] = ()
+    evaluated: tuple[Evaluated, ...] = ()
     imaged: tuple[ImagedSeries, ...] = ()
     """The series behind the maps: the reference, then the fractions'."""
     methods: str = ""
     fault: str = ""
     """Why nothing can be computed with these settings and this reference, as a sentence."""
+
+    @property
+    def results(self) -> tuple[FractionResult, ...]:
+        """In order of injection."""
+        return tuple(evaluated.result for evaluated in self.evaluated)
+
+    def with_maps_of(self, key: tuple[str, int]) -> Outcome:
+        """The same with the maps of one fraction in its result."""
+        return replace(self, evaluated=tuple(e.with_maps() if e.result.key == key else e for e in self.evaluated))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +76,6 @@ class Bound:
         return [(binding, state) for binding, state in every if state.status == SeriesStatus.COMPLETE]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Volumes:
-    """Structures in the reference's frame of reference, and what became of them."""
-
-    structures: tuple[StructureSet, ...]
-    volumes: TreatmentVolumes
-    prepared: tuple[VolumeOfInterest, ...]
-
-
 class Quantifier:
     """Computes the outcome of a treatment again and again, as it grows.
 
@@ -89,13 +89,10 @@ class Quantifier:
 
     def __init__(self, *, voxels: Callable[[SeriesState], EchoSeries], announce: Callable[[str], None]) -> None:
         self._voxels, self._announce = voxels, announce
-        self._references: dict[Identity, ReferenceFit] = {}
-        self._volumes: tuple[Identity, _Volumes] | None = None
-        self._repeat: tuple[Identity, Repeatability | None] = ((), None)
-        self._anatomy: tuple[Identity, Anatomy] | None = None
-        self._maps: dict[Identity, SeriesMaps] = {}
+        self._memory = Remembered()
+        self._places: Mapping[str, str] = {}
+        """By series key: which of how many is computed, in words."""
         self._shown_series: dict[tuple[str, int] | None, ImagedSeries] = {}
-        self._evaluated: tuple[Identity, tuple[Evaluated, ...]] = ((), ())
 
     def outcome(
         self,
@@ -105,10 +102,14 @@ class Quantifier:
         structures: Sequence[StructureSet],
         *,
         ended: bool,
+        maps: bool = True,
+        in_force: bool = True,
     ) -> Outcome:
         """Compute what is new since the last call and return everything known.
 
-        `ended` says that no more events will come: what is missing now is missing.
+        `ended` says that no more events will come: what is missing now is missing. Without `maps` the results have
+        their numbers only, and `Outcome.with_maps_of` gives the rest. What
+        is ``in_force`` is kept beside whatever is tried later.
         """
         bound = Bound(bindings=bindings, by_key={state.key: state for state in states})
         reference = next((bound.by_key[b.series_key] for b in bindings if b.role == "reference"), None)
@@ -118,9 +119,11 @@ class Quantifier:
             # What a late image does to the reference, or what the operator chose before all of it had come.
             arriving = reference.status == SeriesStatus.ARRIVING
             return Outcome(fault="" if arriving else f"Nothing can be quantified: the reference is {reference.reason}.")
+        self._places = _places(bound)
+        self._memory.are_in_force = in_force
         try:
             basis = self._basis(reference, treatment.plan, treatment.quantification, structures, bound, treatment)
-            return self._evaluate(basis, treatment, bound, ended=ended)
+            return self._evaluate(basis, treatment, bound, ended=ended, maps=maps)
         except ValueError as error:
             # Settings that this reference does not allow (ARLO and uneven echoes), that need volumes, or that no
             # physics allows: nothing is computed, and the screen says why.
@@ -128,7 +131,7 @@ class Quantifier:
         finally:
             self._announce("")
 
-    def _evaluate(self, basis: Basis, treatment: Treatment, bound: Bound, *, ended: bool) -> Outcome:
+    def _evaluate(self, basis: Basis, treatment: Treatment, bound: Bound, *, ended: bool, maps: bool) -> Outcome:
         """Maps, results and methods of all injections that have happened."""
         anatomy = self._anatomy_on(basis, bound)
         of_injections = [
@@ -136,22 +139,22 @@ class Quantifier:
             for injection in due(treatment, bound.bindings, bound.by_key, ended=ended)
         ]
         fractions = [fraction for fraction, _ in of_injections]
-        known_of, known = self._evaluated
         evaluated = evaluate_treatment(
             fractions,
-            known=known if known_of == basis.identity else (),
             volumes=basis.prepared,
             physics=basis.physics(isotope_of(basis.settings)),
             outlook=outlook(treatment, basis.plan),
+            memory=self._memory,
+            maps=maps,
         )
-        self._evaluated = (basis.identity, evaluated)
+        self._memory.forget_unused()
         unusable = evaluated[-1].progress.unusable if evaluated else frozenset()
         ran = [replace(f, baseline=None) if f.baseline_name in unusable else f for f in fractions]
         return Outcome(
             reference=basis.series,
             anatomy=anatomy,
             volumes=basis.volumes,
-            results=tuple(e.result for e in evaluated),
+            evaluated=evaluated,
             imaged=(
                 self._to_show(None, "reference", basis.reference.fitted, basis.reference.fitted.fit.s0, _NOT_MOVED),
                 *(series for _, series in of_injections if series is not None),
@@ -170,78 +173,99 @@ class Quantifier:
         bound: Bound,
         treatment: Treatment,
     ) -> Basis:
+        # Settings are read by the stages, each its own: the plan's table of them is part of no stage's identity.
+        plan = plan.model_copy(update={"quantification": {}})
         reference = self._reference(state, settings, None)
-        grid = reference.fitted.series.grid
+        series = reference.fitted.series
         complete = [state for state in bound.by_key.values() if _is_complete(state)]
         structures = [in_the_frame_drawn_on(own, complete) for own in structures]
         drawn_on = [_drawn_on(own, bound) for own in structures]
-        identity: Identity = (
-            (self._identity(state, settings), settings_sha256(settings), plan.sha256),
-            tuple((own.sop_instance_uid, own.frame_of_reference_uid) for own in structures),
-            tuple((state.key, state.revision) if state is not None else () for state in drawn_on),
+        drawn = self._memory.recall(
+            ("drawn",),
+            (
+                series,
+                plan.sha256,
+                tuple((own.sop_instance_uid, own.frame_of_reference_uid, own.names) for own in structures),
+                tuple((state.key, state.revision) if state is not None else () for state in drawn_on),
+            ),
+            settings,
+            lambda s: self._drawn(structures, drawn_on, series, plan, s),
         )
-        if self._volumes is None or self._volumes[0] != identity:
-            placed, faults = self._placed(structures, drawn_on, reference, settings)
-            volumes = treatment_volumes(placed, plan, grid)
-            if faults:
-                volumes = replace(volumes, faults=(*faults, *volumes.faults))
-            prepared = prepare_volumes(volumes.all, settings)
-            self._volumes = (identity, _Volumes(structures=placed, volumes=volumes, prepared=prepared))
-        drawn = self._volumes[1]
+        prepared = self._memory.recall(
+            ("prepared",), (drawn,), settings, lambda s: prepare_volumes(drawn.volumes.all, s, self._memory)
+        )
         basis = Basis(
-            identity=identity,
             plan=plan,
             settings=settings,
-            structures=drawn.structures,
-            reference=with_reference_mode(reference, drawn.volumes.all, settings),
-            volumes=drawn.volumes,
-            prepared=drawn.prepared,
+            drawn=drawn,
+            reference=with_reference_mode(
+                reference, drawn.volumes.all, settings, self._memory, named=(state.key, None)
+            ),
+            prepared=prepared,
         )
-        repeat = self._measured_repeat(basis, bound, treatment)
-        pair = tuple(
-            (self._identity(s, settings), treatment.registrations.get(s.key)) for _, s in bound.of("repeatability")
-        )
-        return replace(basis, repeat=repeat, identity=(*identity, pair))
+        return replace(basis, repeat=self._measured_repeat(basis, bound, treatment))
 
     def _reference(
         self, state: SeriesState, settings: QuantificationSettings, echoes: tuple[int, ...] | None
     ) -> ReferenceFit:
         """The fit of the reference, or of some of its echoes."""
-        identity: Identity = (self._identity(state, settings), settings_sha256(settings), echoes)
-        if identity not in self._references:
-            self._announce("fitting R2* of the reference")
-            series = self._voxels(state)
-            self._references[identity] = fit_reference(
-                series if echoes is None else with_echoes(series, echoes), settings
-            )
-        return self._references[identity]
+        series = self._some_echoes(state, self._series(state, settings), echoes)
+        return fit_reference(
+            series,
+            settings,
+            self._memory,
+            named=(state.key, echoes),
+            announce=lambda: self._announce(f"fitting R2* of the reference{self._places.get(state.key, '')}"),
+        )
 
-    def _identity(self, state: SeriesState, settings: QuantificationSettings) -> Identity:
-        """What of a series results depend on. Phase images may come after the magnitude has been used."""
-        if not settings.field_gradient_correction:
-            return state.key, state.revision
-        return state.key, state.revision, self._voxels(state).phase_rad is not None
+    def _series(self, state: SeriesState, settings: QuantificationSettings) -> EchoSeries:
+        """The voxels of a series. Phase images may come after the magnitude has been used, and then matter or not."""
+        series = self._voxels(state)
+        matters = settings.field_gradient_correction and series.phase_rad is not None
+        return self._memory.recall(("series", state.key), (state.revision, matters), settings, lambda _: series)
+
+    def _some_echoes(self, state: SeriesState, series: EchoSeries, echoes: tuple[int, ...] | None) -> EchoSeries:
+        if echoes is None:
+            return series
+        settings = QuantificationSettings()  # none of them is read
+        return self._memory.recall(
+            ("echoes", state.key, echoes), (series,), settings, lambda _: with_echoes(series, echoes)
+        )
+
+    def _drawn(
+        self,
+        structures: Sequence[StructureSet],
+        drawn_on: Sequence[SeriesState | None],
+        reference: EchoSeries,
+        plan: TreatmentPlan,
+        settings: QuantificationSettings,
+    ) -> Drawn:
+        placed, faults = self._placed(structures, drawn_on, reference, settings)
+        volumes = treatment_volumes(placed, plan, reference.grid)
+        if faults:
+            volumes = replace(volumes, faults=(*faults, *volumes.faults))
+        return Drawn(plan=plan, structures=placed, volumes=volumes)
 
     def _placed(
         self,
         structures: Sequence[StructureSet],
         drawn_on: Sequence[SeriesState | None],
-        reference: ReferenceFit,
+        reference: EchoSeries,
         settings: QuantificationSettings,
     ) -> tuple[tuple[StructureSet, ...], list[str]]:
         """The structures in the reference's frame of reference, and the sentences that say how they came there."""
         placed, faults = [], []
         registrations: dict[str, Registration] = {}
         for own, state in zip(structures, drawn_on, strict=True):
-            if state is None or not _elsewhere(own, state, reference.fitted.series.grid):
+            if state is None or not _elsewhere(own, state, reference.grid):
                 placed.append(own)
                 continue
             if state.key not in registrations:
                 self._announce("registering the anatomy that the structures were drawn on")
                 registrations[state.key] = register_anatomy(
-                    anatomy=self._voxels(state), reference=reference.fitted.series, settings=settings.registration
+                    anatomy=self._voxels(state), reference=reference, settings=settings.registration
                 )
-            moved, fault = _brought_over(own, state, registrations[state.key], reference.fitted.series.grid)
+            moved, fault = _brought_over(own, state, registrations[state.key], reference.grid)
             placed.append(moved)
             faults.append(fault)
         if structures:
@@ -256,17 +280,17 @@ class Quantifier:
         state = pairs[-1][1]
         if len(state.echo_times_s) != len(basis.series.echo_times_s):
             return None  # other echoes see another decay
-        given = treatment.registrations.get(state.key)
-        identity: Identity = (basis.identity, self._identity(state, basis.settings), given)
-        if self._repeat[0] != identity:
-            maps = self._series_maps(state, basis, bound, treatment)
-            repeat = None
-            if maps.r2star is not None:
-                repeat = measured_repeat(
-                    basis.reference.fitted.fit.r2star_per_s, maps.r2star.values, basis.region, basis.series.grid
-                )
-            self._repeat = (identity, repeat)
-        return self._repeat[1]
+        maps = self._series_maps(state, basis, bound, treatment)
+        values = None if maps.r2star is None else maps.r2star.values
+
+        def measured(_: QuantificationSettings) -> Repeatability | None:
+            if values is None:
+                return None
+            return measured_repeat(basis.reference.fitted.fit.r2star_per_s, values, basis.region, basis.series.grid)
+
+        return self._memory.recall(
+            ("repeatability",), (maps, basis.reference.fitted.fit, basis.region_of), basis.settings, measured
+        )
 
     # -- fractions ----------------------------------------------------------------------------------------------------
 
@@ -361,31 +385,39 @@ class Quantifier:
 
     def _series_maps(self, state: SeriesState, basis: Basis, bound: Bound, treatment: Treatment) -> SeriesMaps:
         """Registration, R2* and holmium of a series on the reference grid."""
-        given = treatment.registrations.get(state.key)
-        contrast = after_contrast(treatment, state)
-        identity = self._identity(state, basis.settings)
-        key: Identity = (identity, given, contrast, *basis.identity[:3])
-        if key not in self._maps:
-            name = state.description or state.protocol
-            self._announce(f"fitting R2* of {name} and registering it to the reference")
-            try:
-                series, reference, settings = self._comparable(self._voxels(state), basis, bound)
-                self._maps[key] = series_maps(
-                    series, replace(basis, settings=settings), reference, given=given, contrast=contrast
-                )
-            except ValueError as error:
-                self._maps[key] = SeriesMaps(fault=str(error))
-        return self._maps[key]
+        name = state.description or state.protocol
+        place = self._places.get(state.key, "")
+
+        def announce(words: str) -> None:
+            if words:
+                self._announce(words.format(name) + place)
+
+        try:
+            series, echoes, reference, settings = self._comparable(state, basis, bound)
+            seen = Seen(
+                series=series,
+                named=(state.key, state.revision, echoes),
+                given=treatment.registrations.get(state.key),
+                contrast=after_contrast(treatment, state),
+                announce=announce,
+            )
+            return series_maps(seen, replace(basis, settings=settings), reference, self._memory)
+        except ValueError as error:
+            fault = str(error)
+            return self._memory.recall(
+                ("fault", state.key), (fault,), basis.settings, lambda _: SeriesMaps(fault=fault)
+            )
 
     def _comparable(
-        self, series: EchoSeries, basis: Basis, bound: Bound
-    ) -> tuple[EchoSeries, ReferenceFit, QuantificationSettings]:
-        """The series, the reference, and how to fit them, so that both are seen alike.
+        self, state: SeriesState, basis: Basis, bound: Bound
+    ) -> tuple[EchoSeries, tuple[int, ...] | None, ReferenceFit, QuantificationSettings]:
+        """The series with which of its echoes, the reference, and how to fit them, so that both are seen alike.
 
         With the echoes that both have, since a fit lives on its echoes; and with the field gradient corrected in both
         or in neither, since what is taken off one alone would be read as holmium.
         """
         settings = basis.settings
+        series, theirs_or_all = self._series(state, settings), None
         if settings.field_gradient_correction and (series.phase_rad is None or basis.series.phase_rad is None):
             settings = settings.model_copy(update={"field_gradient_correction": False})
         ours, theirs = common_echoes(
@@ -394,13 +426,17 @@ class Quantifier:
             tolerance_s=settings.echo_time_tolerance_ms / 1000.0,
         )
         if len(theirs) < len(series.echo_times_s):
-            series = with_echoes(series, theirs)
+            theirs_or_all = theirs
+            series = self._some_echoes(state, series, theirs)
         all_of_them = len(ours) == len(basis.series.echo_times_s)
         if all_of_them and settings is basis.settings:
-            return series, basis.reference, settings
-        state = next(state for _, state in bound.of("reference"))
-        other = self._reference(state, settings, None if all_of_them else ours)
-        return series, with_reference_mode(other, basis.volumes.all, settings), settings
+            return series, theirs_or_all, basis.reference, settings
+        of = next(state for _, state in bound.of("reference"))
+        echoes = None if all_of_them else ours
+        other = self._reference(of, settings, echoes)
+        named = (of.key, echoes, "alike")
+        other = with_reference_mode(other, basis.volumes.all, settings, self._memory, named=named)
+        return series, theirs_or_all, other, settings
 
     def _anatomy_on(self, basis: Basis, bound: Bound) -> Anatomy:
         """The series that the structures were drawn on, on the reference grid; else the reference's first echo."""
@@ -408,16 +444,23 @@ class Quantifier:
         usable = [
             s for _, s in bound.of("anatomy") if s.frame_of_reference_uid == reference.grid.frame_of_reference_uid
         ]
-        identity: Identity = (basis.identity, usable[-1].key if usable else "", usable[-1].revision if usable else 0)
-        if self._anatomy is None or self._anatomy[0] != identity:
+
+        def anatomy(_: QuantificationSettings) -> Anatomy:
             values, description = reference.signal[0], reference.description
             if usable:
                 series = self._voxels(usable[-1])
                 values = sampler(source=series.grid, target=reference.grid).sample(series.signal[0])
                 description = usable[-1].description
-            anatomy = Anatomy(values=np.nan_to_num(values), grid=reference.grid, description=description)
-            self._anatomy = (identity, anatomy)
-        return self._anatomy[1]
+            return Anatomy(values=np.nan_to_num(values), grid=reference.grid, description=description)
+
+        made_of = (reference, usable[-1].key if usable else "", usable[-1].revision if usable else 0)
+        return self._memory.recall(("anatomy",), made_of, basis.settings, anatomy)
+
+
+def _places(bound: Bound) -> dict[str, str]:
+    """Which of how many each series is that something is fitted to, as ``" (3 of 5)"``."""
+    keys = [state.key for role in ("reference", "repeatability", "baseline", "fraction") for _, state in bound.of(role)]
+    return {key: f" ({number} of {len(keys)})" for number, key in enumerate(keys, 1)}
 
 
 def _elsewhere(structures: StructureSet, drawn_on: SeriesState, grid: Grid) -> bool:

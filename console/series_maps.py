@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from console.basis import Basis, ReferenceFit, dephasing, times
+from config.settings import QuantificationSettings
+from console.basis import Basis, Decay, ReferenceFit, dephasing, times
 from console.structures import disjoint_occupancies
 from console.treatment import Transform
 from quantify.fat import fat_modulation
 from quantify.findings import Registration, RegistrationStatus
-from quantify.holmium import FittedSeries, align, fit_series, holmium_map, refit_with_s0, registered_grid
+from quantify.holmium import (
+    AlignedSeries,
+    FittedSeries,
+    align,
+    aligning,
+    holmium_map,
+    judged,
+    refit_with_s0,
+    registered_grid,
+)
 from quantify.model import Array, EchoSeries, Grid, ParametricMap
 from quantify.partial_volume import Shares
+from quantify.r2star import fit_r2star
 from quantify.registration import given_registration, register
+from quantify.remembered import Remembered
 from quantify.resampling import sampler
 
 _NOT_REGISTERED = Registration(status=RegistrationStatus.FAILED)
+_TOLD = {
+    (False, False): "fitting R2* of {} and registering it to the reference",
+    (True, False): "fitting R2* of {}",
+    (False, True): "registering {} to the reference",
+    (True, True): "",
+}
+"""What is computed of a series, in words, by whether its place and its decay are known."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,68 +70,159 @@ class _Placed:
     occupancies: Mapping[str, Array] | None
 
 
-def series_maps(
-    series: EchoSeries,
-    basis: Basis,
-    reference: ReferenceFit,
-    *,
-    given: tuple[Transform, str] | None = None,
-    contrast: bool = False,
-) -> SeriesMaps:
-    """Register, fit and subtract.
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One series as it is to be quantified.
 
     Parameters
     ----------
-    series, reference
-        With the same echoes (`quantify.echoes.common_echoes`), to be fitted in the same way (``basis.settings``).
+    series
+        With the same echoes as the reference that it is held against (`quantify.echoes.common_echoes`).
+    named
+        Tells it, with its revision and its echoes, from others.
     given
         The operator's transform and name, if the registration was made by hand.
     contrast
         Gadolinium was given before this series: S0 is no longer the reference's, and is not blended.
+    announce
+        Called before something is computed that takes long, in words.
     """
-    settings = basis.settings
-    if reference.fat_fraction is None:
-        # Neither needs the other, and both leave Python's lock for most of their time: the dose comes a third sooner.
-        with ThreadPoolExecutor(max_workers=1) as other:
-            placing = other.submit(_placed, series, basis, given)
-            fitted = fit_series(series, settings, modulation=dephasing(series, settings))
-            placed = placing.result()
-    else:
-        placed = _placed(series, basis, given)
-        fat = _fat_of(series, reference.fat_fraction, basis.series.grid, placed.registration)
-        fitted = fit_series(series, settings, modulation=times(dephasing(series, settings), fat))
+
+    series: EchoSeries
+    named: tuple[object, ...]
+    given: tuple[Transform, str] | None = None
+    contrast: bool = False
+    announce: Callable[[str], None] = lambda _: None
+
+
+def series_maps(seen: Seen, basis: Basis, reference: ReferenceFit, memory: Remembered) -> SeriesMaps:
+    """Register, fit and subtract, each as far as it is not remembered.
+
+    `reference` is fitted in the same way (``basis.settings``).
+    """
+    settings, named = basis.settings, seen.named
+    series = seen.series
+    placed, decay = _placed_and_decay(seen, basis, reference, memory)
+    fitted = memory.recall(
+        ("fitted", named),
+        (series, decay),
+        settings,
+        lambda s: judged(series, decay.fit, s, modulation=decay.modulation),
+    )
     if placed.registration.status == RegistrationStatus.FAILED:
-        return SeriesMaps(
-            registration=placed.registration,
-            fitted=fitted,
-            registered=_carried_over(fitted, placed.registration, basis.series.grid),
+        return memory.recall(
+            ("series maps", named), (fitted, placed), settings, lambda _: _unregistered(fitted, placed, basis.series)
         )
-    if settings.s0 == "blended" and not contrast:
-        fitted = refit_with_s0(fitted, reference=reference.fitted, registration=placed.registration, settings=settings)
-    return _on_reference(fitted, placed, basis, reference)
+    if settings.s0 == "blended" and not seen.contrast:
+        free = fitted
+        fitted = memory.recall(
+            ("fitted with S0", named),
+            (free, reference.fitted, placed),
+            settings,
+            lambda s: refit_with_s0(free, reference=reference.fitted, registration=placed.registration, settings=s),
+        )
+    where = np.isfinite(reference.fitted.fit.r2star_per_s)
+    sample = memory.recall(
+        ("aligning", named),
+        (placed, hashlib.sha256(np.packbits(where).tobytes()).digest()),
+        settings,
+        lambda _: aligning(series.grid, basis.series.grid, placed.registration, where),
+    )
+    aligned = memory.recall(
+        ("aligned", named),
+        (fitted, reference.fitted, placed),
+        settings,
+        lambda _: align(
+            fitted,
+            reference=reference.fitted,
+            registration=placed.registration,
+            occupancies=placed.occupancies,
+            sample=sample,
+        ),
+    )
+    relaxivity = basis.relaxivity
+    r2star, holmium = memory.recall(
+        ("holmium", named),
+        (aligned, reference, relaxivity),
+        settings,
+        lambda s: holmium_map(
+            aligned, reference=reference.fitted, matched=reference.matched, relaxivity=relaxivity, settings=s
+        ),
+    )
+    return memory.recall(
+        ("series maps", named),
+        (fitted, placed, aligned, r2star, holmium),
+        settings,
+        lambda _: _together(fitted, placed, aligned, r2star, holmium),
+    )
 
 
-def _placed(series: EchoSeries, basis: Basis, given: tuple[Transform, str] | None) -> _Placed:
+def _placed_and_decay(seen: Seen, basis: Basis, reference: ReferenceFit, memory: Remembered) -> tuple[_Placed, Decay]:
+    """Where a series lies, and its decay: neither needs the other, unless fat is modelled."""
+    settings, named, series = basis.settings, seen.named, seen.series
+    placing = ("placed", named), (series, basis.series, basis.region_of, basis.drawn, seen.given)
+
+    def place() -> _Placed:
+        return memory.recall(*placing, settings, lambda s: _placed(seen, basis, s))
+
+    fat = reference.fat_fraction
+    if fat is None:
+        fitting = ("decay", named), (series,)
+        known = memory.knows(*placing, settings), memory.knows(*fitting, settings)
+        seen.announce(_TOLD[known])
+
+        def fit() -> Decay:
+            return memory.recall(*fitting, settings, lambda s: _decay(series, s))
+
+        if any(known):
+            return place(), fit()
+        # Both leave Python's lock for most of their time: the dose comes a third sooner.
+        with ThreadPoolExecutor(max_workers=1) as other:
+            other_place = other.submit(place)
+            decay = fit()
+            return other_place.result(), decay
+    if not memory.knows(*placing, settings):
+        seen.announce(_TOLD[False, False])
+    placed = place()
+    fitting_fat = ("decay", named), (series, basis.series, reference, placed)
+    if not memory.knows(*fitting_fat, settings):
+        seen.announce(_TOLD[True, False])
+
+    def with_fat(settings: QuantificationSettings) -> Decay:
+        return _decay(series, settings, _fat_of(series, fat, basis.series.grid, placed.registration))
+
+    return placed, memory.recall(*fitting_fat, settings, with_fat)
+
+
+def _decay(series: EchoSeries, settings: QuantificationSettings, fat: Array | None = None) -> Decay:
+    modulation = times(dephasing(series, settings), fat)
+    return Decay(fit=fit_r2star(series, method=settings.fit, modulation=modulation), modulation=modulation)
+
+
+def _placed(seen: Seen, basis: Basis, settings: QuantificationSettings) -> _Placed:
     """Register a series, and find how its voxels divide between the volumes where they really lay."""
-    settings = basis.settings.registration
-    if given is None:
-        registration = register(reference=basis.series, moving=series, region=basis.region, settings=settings)
+    series = seen.series
+    if seen.given is None:
+        registration = register(
+            reference=basis.series, moving=series, region=basis.region, settings=settings.registration
+        )
     else:
-        matrix, by = given
+        matrix, by = seen.given
         registration = given_registration(
             np.array(matrix),
             reference=basis.series,
             moving=series,
             region=basis.region,
-            settings=settings,
+            settings=settings.registration,
             by=by or "an operator",
         )
     lies = registered_grid(series.grid, basis.series.grid, registration)
-    wanted = basis.volumes.all and registration.status != RegistrationStatus.FAILED
+    drawn = basis.drawn
+    wanted = drawn.volumes.all and registration.status != RegistrationStatus.FAILED
     # Voxels that were bent have no grid in the reference's space: the volumes are looked up where they came to lie.
     bent = registration.displacement_mm is not None
     where = basis.series.grid if bent else lies
-    occupancies = disjoint_occupancies(basis.structures, basis.plan, where) if wanted else None
+    occupancies = disjoint_occupancies(drawn.structures, drawn.plan, where) if wanted else None
     return _Placed(registration=registration, grid=lies, occupancies=occupancies)
 
 
@@ -123,31 +234,23 @@ def _fat_of(series: EchoSeries, fat_fraction: Array, grid: Grid, registration: R
     return fat_modulation(np.nan_to_num(share), series.echo_times_s, series.field_strength_t)
 
 
-def _carried_over(fitted: FittedSeries, registration: Registration, grid: Grid) -> Array:
-    """S0 on the reference grid by a transform that was refused: to look at, not to compute with."""
+def _unregistered(fitted: FittedSeries, placed: _Placed, reference: EchoSeries) -> SeriesMaps:
+    """No maps; S0 on the reference grid by a transform that was refused: to look at, not to compute with."""
     sample = sampler(
         source=fitted.series.grid,
-        target=grid,
-        target_to_source_lps_mm=np.array(registration.reference_to_series_lps_mm),
+        target=reference.grid,
+        target_to_source_lps_mm=np.array(placed.registration.reference_to_series_lps_mm),
     )
-    return sample.sample(np.nan_to_num(fitted.fit.s0))
-
-
-def _on_reference(fitted: FittedSeries, placed: _Placed, basis: Basis, reference: ReferenceFit) -> SeriesMaps:
-    """Maps of a registered series on the reference grid."""
-    aligned = align(
-        fitted,
-        reference=reference.fitted,
+    return SeriesMaps(
         registration=placed.registration,
-        occupancies=placed.occupancies,
+        fitted=fitted,
+        registered=sample.sample(np.nan_to_num(fitted.fit.s0)),
     )
-    r2star, holmium = holmium_map(
-        aligned,
-        reference=reference.fitted,
-        matched=reference.matched,
-        relaxivity=basis.relaxivity,
-        settings=basis.settings,
-    )
+
+
+def _together(
+    fitted: FittedSeries, placed: _Placed, aligned: AlignedSeries, r2star: ParametricMap, holmium: ParametricMap
+) -> SeriesMaps:
     return SeriesMaps(
         registration=placed.registration,
         r2star=r2star,

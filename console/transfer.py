@@ -15,7 +15,7 @@ from typing import Any
 
 from config.plan import TreatmentPlan
 from config.settings import Settings
-from console.snapshot import Anatomy, ImagedSeries, Snapshot
+from console.snapshot import Anatomy, GivenStructures, ImagedSeries, Snapshot
 from dicom_listener.decoding_frames import Channel, NonsenseError
 from dicom_listener.events import Event
 from dicom_listener.images import SeriesState
@@ -32,6 +32,7 @@ SHARED = (
     FittedSeries,
     FractionMaps,
     FractionResult,
+    GivenStructures,
     Grid,
     ImagedSeries,
     ParametricMap,
@@ -42,6 +43,8 @@ SHARED = (
 )
 """Nouns that are told apart by identity, or that every snapshot would repeat."""
 
+_SHARED_TYPES = frozenset(SHARED)
+"""Asked of every part of every snapshot: none of them has a subclass."""
 _OBJECT, _VALUE = b"object", b"value"
 _LIMIT_BYTES = 8 << 30
 
@@ -119,7 +122,7 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, value: object) -> int | None:
         """Name shared nouns by their number, but for the one that is being sent."""
-        if value is self._root or not isinstance(value, SHARED):
+        if type(value) not in _SHARED_TYPES or value is self._root:
             return None
         token = self._sender.token_of(value)
         self._named.add(token)

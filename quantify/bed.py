@@ -13,7 +13,7 @@ import numpy as np
 from config.settings import StatisticsSettings
 from quantify.isotope import Isotope
 from quantify.model import FloatArray, Role
-from quantify.statistics import Distribution
+from quantify.statistics import Distribution, Doses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def bed_of_mean_gy(mean_gy: float, tissue: Radiosensitivity, isotope: Isotope) -
     return mean_gy + effect_per_dose(tissue, isotope) * mean_gy**2
 
 
-def mean_bed_gy(doses: Distribution, tissue: Radiosensitivity, isotope: Isotope) -> float:
+def mean_bed_gy(doses: Distribution | Doses, tissue: Radiosensitivity, isotope: Isotope) -> float:
     """Mean BED [Gy] over the voxels of a volume, freed from voxel noise: BED(mean) + SD²·G/(α/β).
 
     Exact, since BED is quadratic in dose. Never less than the BED of the mean; local deposition exaggerates the SD,

@@ -6,13 +6,14 @@ EMERITUS-1, patient 4: a mean of 113 Gy with the dorsal part missed, and recurre
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import ndtri
 
-from quantify.model import FloatArray, ParametricMap, Reason, Volume
+from quantify.model import FloatArray, Grid, ParametricMap, Reason, Volume
 from quantify.partial_volume import Mixture
 from quantify.volumes import bounding_box
 
@@ -86,8 +87,12 @@ def cold_sub_volume(
     ValueError
         If the threshold is not positive and finite, or the map and the volume lie on different grids.
     """
-    if not (np.isfinite(threshold_gy) and threshold_gy > 0):
-        raise ValueError(f"cold_sub_volume: threshold_gy is {threshold_gy}; expected a positive dose in Gy.")
+    search = cold_search(dose, volume, mixed)
+    return None if search is None else search.below(threshold_gy)
+
+
+def cold_search(dose: ParametricMap, volume: Volume, mixed: Mixture | None = None) -> ColdSearch | None:
+    """What `cold_sub_volume` looks through, for several thresholds; None where nothing can be evaluated."""
     if not dose.grid.same_as(volume.grid):
         raise ValueError(f"cold_sub_volume: dose and volume {volume.name!r} lie on different grids.")
     box = bounding_box(volume.occupancy >= 0.5)
@@ -97,34 +102,65 @@ def cold_sub_volume(
     evaluable = tumour & ((reason == Reason.EVALUABLE) | bound) & np.isfinite(dose.values[box])
     if not evaluable.any():
         return None
-    own = _own_dose(dose, volume, mixed, box, evaluable)
-    voxel_mm = float(np.prod(dose.grid.spacing_mm)) ** (1.0 / 3.0)
-    spacing = np.array(dose.grid.spacing_mm)
-    width, smooth = _quiet(own, spacing, voxel_mm, _NOISE_SHARE * threshold_gy)
-    level = _filled(smooth, own.weight > 0, evaluable, spacing)
-    cold = evaluable & ~bound & (level < threshold_gy)
-    labels, parts = ndimage.label(cold)
-    if parts == 0:
-        return None
-    evidence = _significant(own, width, smooth, spacing, voxel_mm, threshold_gy)
-    sizes = np.bincount(labels.ravel(), weights=volume.occupancy[box].ravel())
-    real = np.zeros(parts + 1, dtype=bool)
-    real[labels[evidence]] = True
-    real[0] = False  # what is not cold
-    if not real.any():
-        return None
-    part = labels == int(np.argmax(np.where(real, sizes, 0.0)))
-    occupancy = volume.occupancy[box].astype(np.float64)
-    index = np.array(ndimage.center_of_mass(occupancy * part)) + [edge.start for edge in box]
-    centre = dose.grid.affine_lps_mm @ (*index, 1.0)
-    surface = tumour & ~ndimage.binary_erosion(tumour)
-    cold_voxels = float(occupancy[part].sum())
-    return ColdSubVolume(
-        volume_ml=cold_voxels * dose.grid.voxel_volume_ml,
-        share=cold_voxels / float(occupancy[evaluable].sum()),
-        centre_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-        touches_edge=bool((part & surface).any()),
+    return ColdSearch(
+        own=_own_dose(dose, volume, mixed, box, evaluable),
+        evaluable=evaluable,
+        bound=bound,
+        tumour=tumour,
+        occupancy=volume.occupancy[box].astype(np.float64),
+        start=(box[0].start, box[1].start, box[2].start),
+        grid=dose.grid,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ColdSearch:
+    """A tumour in its box, as it is searched for cold parts; what smoothing gives is kept for the next threshold."""
+
+    own: _OwnDose
+    evaluable: NDArray[np.bool_]
+    bound: NDArray[np.bool_]
+    tumour: NDArray[np.bool_]
+    occupancy: FloatArray
+    start: tuple[int, int, int]
+    grid: Grid
+
+    def below(self, threshold_gy: float) -> ColdSubVolume | None:
+        """The largest connected part below a dose, in the unit of the map; None if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is not positive and finite.
+        """
+        if not (np.isfinite(threshold_gy) and threshold_gy > 0):
+            raise ValueError(f"cold_sub_volume: threshold_gy is {threshold_gy}; expected a positive dose in Gy.")
+        voxel_mm = float(np.prod(self.grid.spacing_mm)) ** (1.0 / 3.0)
+        spacing = np.array(self.grid.spacing_mm)
+        width, smooth = _quiet(self.own, spacing, voxel_mm, _NOISE_SHARE * threshold_gy)
+        level = _filled(smooth, self.own.weight > 0, self.evaluable, spacing)
+        cold = self.evaluable & ~self.bound & (level < threshold_gy)
+        labels, parts = ndimage.label(cold)
+        if parts == 0:
+            return None
+        evidence = _significant(self.own, width, smooth, spacing, voxel_mm, threshold_gy)
+        sizes = np.bincount(labels.ravel(), weights=self.occupancy.ravel())
+        real = np.zeros(parts + 1, dtype=bool)
+        real[labels[evidence]] = True
+        real[0] = False  # what is not cold
+        if not real.any():
+            return None
+        part = labels == int(np.argmax(np.where(real, sizes, 0.0)))
+        index = np.array(ndimage.center_of_mass(self.occupancy * part)) + self.start
+        centre = self.grid.affine_lps_mm @ (*index, 1.0)
+        surface = self.tumour & ~ndimage.binary_erosion(self.tumour)
+        cold_voxels = float(self.occupancy[part].sum())
+        return ColdSubVolume(
+            volume_ml=cold_voxels * self.grid.voxel_volume_ml,
+            share=cold_voxels / float(self.occupancy[self.evaluable].sum()),
+            centre_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
+            touches_edge=bool((part & surface).any()),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,6 +170,16 @@ class _OwnDose:
     values: FloatArray
     variance: FloatArray
     weight: FloatArray
+
+    @cached_property
+    def noise(self) -> _OwnDose:
+        """The standard deviation of its noise in the place of the dose."""
+        return replace(self, values=np.sqrt(self.variance))
+
+    @cached_property
+    def smoothed(self) -> dict[tuple[float, ...], tuple[FloatArray, FloatArray]]:
+        """What `_smoothed` found, by widths."""
+        return {}
 
 
 def _own_dose(
@@ -147,7 +193,7 @@ def _own_dose(
     error = np.zeros_like(values) if dose.standard_error is None else dose.standard_error[box].astype(np.float64)
     error = np.where(evaluable & np.isfinite(error), error, 0.0)
     if mixed is not None:
-        solved = evaluable & mixed.usable[box] & np.isfinite(mixed.foreign[box])
+        solved = evaluable & mixed.solvable(mixed.own[box]) & np.isfinite(mixed.foreign[box])
         if solved.any():
             share = np.where(solved, mixed.own[box], 1.0).astype(np.float64)
             foreign = np.where(solved, mixed.foreign[box], 0.0)
@@ -175,6 +221,13 @@ def _quiet(own: _OwnDose, spacing_mm: FloatArray, voxel_mm: float, limit_gy: flo
 
 def _smoothed(own: _OwnDose, sigma_voxels: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Gaussian mean within the tumour, weighted by each voxel's say, and its standard error."""
+    widths = tuple(float(sigma) for sigma in sigma_voxels)
+    if widths not in own.smoothed:
+        own.smoothed[widths] = _filtered(own, widths)
+    return own.smoothed[widths]
+
+
+def _filtered(own: _OwnDose, sigma_voxels: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
     total, weight = own.values * own.weight, own.weight
     variance = own.variance * own.weight**2
     for axis, sigma in enumerate(sigma_voxels):
@@ -213,12 +266,11 @@ def _significant(
     certain = -float(ndtri(_FALSE_ALARM / (len(_COARSER) * int(known.sum()))))
     if not own.variance.any():
         return np.asarray(known & (smooth < threshold_gy))
-    sigma = replace(own, values=np.sqrt(own.variance))
     evidence = np.zeros(known.shape, dtype=bool)
     for factor in _COARSER:
         voxels = width if factor == 1.0 else factor * max(width, 0.5)
         mean, independent = _smoothed(own, voxels * voxel_mm / spacing_mm)
         # A mean is no noisier than its voxels, however their noise hangs together.
-        alike, _ = _smoothed(sigma, voxels * voxel_mm / spacing_mm)
+        alike, _ = _smoothed(own.noise, voxels * voxel_mm / spacing_mm)
         evidence |= known & (mean < threshold_gy - certain * np.minimum(_INTERPOLATED * independent, alike))
     return np.asarray(evidence)

@@ -71,7 +71,8 @@ class Injection:
     """One fraction given at one injection position.
 
     ``activity_mbq`` is net at ``time`` (end of the injection); None while it has not happened.
-    ``specific_activity_mbq_per_mg`` is that of the microspheres at ``time``.
+    ``specific_activity_mbq_per_mg`` is that of the microspheres at ``time``. ``started_at`` without ``time``: it is
+    under way.
     """
 
     position: str
@@ -85,6 +86,12 @@ class Injection:
     provisional_reason: str | None = None
     aborted: bool = False
     outside_mri: bool = False
+    started_at: datetime | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.started_at is not None and self.time is None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -91,7 +91,7 @@ def fit_series(
     `modulation` is a known factor on the signal (`fit_r2star`).
     """
     fit = fit_r2star(series, method=settings.fit, modulation=modulation)
-    return _judged(series, fit, settings, modulation=modulation)
+    return judged(series, fit, settings, modulation=modulation)
 
 
 def refit_with_s0(
@@ -144,10 +144,10 @@ def refit_with_s0(
         modulation=fitted.modulation,
         s0_prior=S0Prior(mean=mean, standard_error=mean * np.float32(relative)),
     )
-    return _judged(fitted.series, fit, settings, modulation=fitted.modulation, gain=gain)
+    return judged(fitted.series, fit, settings, modulation=fitted.modulation, gain=gain)
 
 
-def _judged(
+def judged(
     series: EchoSeries,
     fit: DecayFit,
     settings: QuantificationSettings,
@@ -193,21 +193,18 @@ def align(
     reference: FittedSeries,
     registration: Registration,
     occupancies: Mapping[str, Array] | None = None,
+    sample: Sampler | None = None,
 ) -> AlignedSeries:
     """Bring a fraction's fit to the reference grid through its registration.
 
     `occupancies` of disjoint volumes on the fraction's own `registered_grid` (of a bent series: on the reference's)
     tell which share of each voxel's signal is whose; brought through the same interpolation as R2*, they hold for
-    what the interpolation smears too.
+    what the interpolation smears too. `sample` is what `aligning` gave for them, if that is known.
     """
-    where = np.isfinite(reference.fit.r2star_per_s)
-    sample = sampler(
-        source=fitted.series.grid,
-        target=reference.series.grid,
-        target_to_source_lps_mm=np.array(registration.reference_to_series_lps_mm),
-        where=where,
-        displacement_mm=registration.displacement_mm,
-    )
+    if sample is None:
+        sample = aligning(
+            fitted.series.grid, reference.series.grid, registration, np.isfinite(reference.fit.r2star_per_s)
+        )
     fit = fitted.fit
     nan = np.float32(np.nan)
     say = _say_of_signal(fitted)
@@ -246,8 +243,19 @@ def align(
         volumes=occupancies,
         grid=fitted.series.grid,
     )
-    return replace(
-        aligned, shares={name: np.nan_to_num(sample.sample(share, say=say)) for name, share in shares.items()}
+    some = sum((share > 0 for share in shares.values()), np.zeros(fit.s0.shape, dtype=bool))
+    near = sample.reaching(some)
+    return replace(aligned, shares={name: np.nan_to_num(near.sample(share, say=say)) for name, share in shares.items()})
+
+
+def aligning(grid: Grid, reference: Grid, registration: Registration, where: NDArray[np.bool_]) -> Sampler:
+    """How a series on `grid` is brought to the reference's voxels `where`."""
+    return sampler(
+        source=grid,
+        target=reference,
+        target_to_source_lps_mm=np.array(registration.reference_to_series_lps_mm),
+        where=where,
+        displacement_mm=registration.displacement_mm,
     )
 
 

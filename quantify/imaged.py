@@ -15,6 +15,7 @@ from quantify.isotope import Isotope
 from quantify.lesions import small_lesion_warning
 from quantify.model import Array, Grid, ParametricMap, Role, Volume
 from quantify.partial_volume import Shares
+from quantify.remembered import Remembered
 from quantify.scintigraphy import expanded
 from quantify.statistics import resized
 from quantify.volumes import HEALTHY_LIVER
@@ -98,33 +99,53 @@ class VolumeOfInterest:
     warning: str = ""
 
 
-def prepare_volumes(volumes: Sequence[Volume], settings: QuantificationSettings) -> tuple[VolumeOfInterest, ...]:
+def prepare_volumes(
+    volumes: Sequence[Volume], settings: QuantificationSettings, memory: Remembered | None = None
+) -> tuple[VolumeOfInterest, ...]:
     """What of the volumes is the same for all fractions: variants by the inter-operator change (u_VOI), expansion.
 
     A healthy part is grown and shrunk at its outer contour: its tumours are taken off again, since a liver drawn larger
-    holds no more of its tumours.
+    holds no more of its tumours. `memory` has what the same volumes came to with other settings.
     """
+    memory = memory or Remembered()
     tumours = [v for v in volumes if v.role == Role.TUMOUR]
     liver = next((v for v in volumes if v.role == Role.LIVER), None)
     prepared = []
     for volume in volumes:
-        terms = settings.uncertainty
-        percent = terms.contour_tumour_pct if volume.role == Role.TUMOUR else terms.contour_liver_pct
-        drawn = liver if volume.name == HEALTHY_LIVER and liver is not None else volume
-        sizes = [resized(drawn, change) for change in (-percent / 100, percent / 100)]
-        if volume.role == Role.HEALTHY_LIVER:
-            sizes = [_without(size, tumours) for size in sizes]
-        variants = tuple(replace(volume, occupancy=size, contour_volume_ml=0.0) for size in sizes if size.any())
-        margin = settings.statistics.liver_expansion_mm
+
+        def variants(settings: QuantificationSettings, volume: Volume = volume) -> tuple[Volume, ...]:
+            return _variants(volume, tumours, liver, settings)
+
+        def grown(settings: QuantificationSettings, volume: Volume = volume) -> Volume:
+            return expanded(volume, margin_mm=settings.statistics.liver_expansion_mm)
+
+        def warning(settings: QuantificationSettings, volume: Volume = volume) -> str:
+            return small_lesion_warning(volume, settings.statistics)
+
+        name, role = volume.name, volume.role
+        of = (volume,)
         prepared.append(
             VolumeOfInterest(
                 volume=volume,
-                variants=variants,
-                expanded=expanded(volume, margin_mm=margin) if volume.role == Role.LIVER else None,
-                warning=small_lesion_warning(volume, settings.statistics) if volume.role == Role.TUMOUR else "",
+                variants=memory.recall(("variants", name), (volume, *tumours, liver), settings, variants),
+                expanded=memory.recall(("grown", name), of, settings, grown) if role == Role.LIVER else None,
+                warning=memory.recall(("warning", name), of, settings, warning) if role == Role.TUMOUR else "",
             )
         )
     return tuple(prepared)
+
+
+def _variants(
+    volume: Volume, tumours: Sequence[Volume], liver: Volume | None, settings: QuantificationSettings
+) -> tuple[Volume, ...]:
+    """A volume shrunk and grown by what operators differ."""
+    terms = settings.uncertainty
+    percent = terms.contour_tumour_pct if volume.role == Role.TUMOUR else terms.contour_liver_pct
+    drawn = liver if volume.name == HEALTHY_LIVER and liver is not None else volume
+    sizes = [resized(drawn, change) for change in (-percent / 100, percent / 100)]
+    if volume.role == Role.HEALTHY_LIVER:
+        sizes = [_without(size, tumours) for size in sizes]
+    return tuple(replace(volume, occupancy=size, contour_volume_ml=0.0) for size in sizes if size.any())
 
 
 def _without(occupancy: Array, tumours: Sequence[Volume]) -> Array:

@@ -11,7 +11,7 @@ from quantify.findings import FractionResult, VolumeStatistics, VolumeStatus
 from quantify.imaged import Physics
 from quantify.lineage import Lineage
 from quantify.model import FloatArray, Role
-from quantify.monte_carlo import MeasuredDose, Terms, sample_terms, spread
+from quantify.monte_carlo import MeasuredDose, Terms, sample_terms, spread, spreads
 from quantify.volume_results import Measured
 
 
@@ -141,10 +141,11 @@ def _volume(
             effect_per_gy=effect_per_dose(tissue, physics.isotope),
             standard_deviation_gy=statistics.dose_sd_gy or 0.0,
         )
-    spreads = {name: spread(getattr(statistics, name), values) for name, values in samples.items()}
+    quantities = {name: (getattr(statistics, name), values) for name, values in samples.items()}
     for name, threshold_gy, value in _shares(statistics, physics):
-        spreads[name] = spread(value, _receiving(statistics, dose, terms, threshold_gy))
-    return replace(statistics, intervals={name: own for name, own in spreads.items() if own is not None})
+        quantities[name] = value, _receiving(statistics, dose, terms, threshold_gy)
+    told = {name: own for name, own in quantities.items() if own[0] is not None}
+    return replace(statistics, intervals=spreads(told))
 
 
 def _shares(own: VolumeStatistics, physics: Physics) -> list[tuple[str, float, float]]:

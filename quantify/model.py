@@ -213,6 +213,11 @@ class Volume:
         """Volume on the grid, mL."""
         return float(self.occupancy.sum(dtype=np.float64)) * self.grid.voxel_volume_ml
 
+    @cached_property
+    def inside(self) -> NDArray[np.intp]:
+        """Flat indices of the voxels with an occupancy above 0."""
+        return np.flatnonzero(self.occupancy > 0)
+
     @property
     def fraction_outside_grid(self) -> float:
         """Share of the contoured volume that the grid does not cover, 0…1."""

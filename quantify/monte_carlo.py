@@ -14,7 +14,7 @@ Same settings and numbers of volumes give the same samples, and those of a serie
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -183,7 +183,7 @@ def _factor(percent: float, z: FloatArray) -> FloatArray:
     return np.asarray(np.exp(math.sqrt(math.log1p((percent / 100.0) ** 2)) * z))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=12)
 def _standard_normals(
     n: int, n_series: int, n_references: int, n_volumes: int, seed: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -285,7 +285,7 @@ def gain_gy(terms: Terms, later: MeasuredDose, earlier: MeasuredDose | None) -> 
     return mean_gy(terms, later) - (0.0 if earlier is None else mean_gy(terms, earlier))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def shift_gy(terms: Terms, dose: MeasuredDose) -> FloatArray:
     """Samples of all that is added to a volume's doses [Gy], before the scale; remembered, for many quantities ask.
 
@@ -328,18 +328,37 @@ def spread(value: float | None, samples: FloatArray) -> Spread | None:
     Where a ratio's denominator reaches 0 its samples are infinite and have no standard deviation: u is then half of
     the central 68.3 %, and there is no spread (None) once the 95 % interval itself is not finite.
     """
-    if value is None or not math.isfinite(value):
-        return None
-    ordered = np.sort(samples)
-    low, high = _percentile(ordered, 2.5), _percentile(ordered, 97.5)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return None
-    if math.isfinite(ordered[0]) and math.isfinite(ordered[-1]):
-        off = ordered - ordered.mean()
-        u = math.sqrt(float(np.dot(off, off)) / (off.size - 1))
-    else:
-        u = (_percentile(ordered, 84.135) - _percentile(ordered, 15.865)) / 2.0
-    return Spread(value=value, u=u, low_95=low, high_95=high)
+    return None if value is None else spreads({"": (value, samples)}).get("")
+
+
+def spreads(quantities: Mapping[str, tuple[float, FloatArray]]) -> dict[str, Spread]:
+    """`spread` of several quantities of as many samples, by name; those without one are left out."""
+    names = [name for name, (value, _) in quantities.items() if math.isfinite(value)]
+    if not names:
+        return {}
+    samples = np.stack([quantities[name][1] for name in names])
+    ordered = np.partition(samples, _ranks(samples.shape[1]), axis=1)
+    finite = np.asarray(np.isfinite(samples).all(axis=1))
+    with np.errstate(invalid="ignore"):
+        off = samples - samples.mean(axis=1, keepdims=True)
+        deviation = np.sqrt(np.einsum("ij,ij->i", off, off) / (samples.shape[1] - 1))
+    found = {}
+    for row, name in enumerate(names):
+        low, high = _percentile(ordered[row], 2.5), _percentile(ordered[row], 97.5)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            continue
+        u = float(deviation[row])
+        if not finite[row]:
+            u = (_percentile(ordered[row], 84.135) - _percentile(ordered[row], 15.865)) / 2.0
+        found[name] = Spread(value=quantities[name][0], u=u, low_95=low, high_95=high)
+    return found
+
+
+@lru_cache(maxsize=4)
+def _ranks(size: int) -> tuple[int, ...]:
+    """The places that `_percentile` reads of sorted samples: only those need be right."""
+    below = [int(percent / 100.0 * (size - 1)) for percent in (2.5, 15.865, 84.135, 97.5)]
+    return tuple(sorted({min(at, size - 1) for first in below for at in (first, first + 1)}))
 
 
 def _percentile(ordered: FloatArray, percent: float) -> float:

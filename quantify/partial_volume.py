@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from quantify.model import Array, FloatArray, Grid, ParametricMap, Role, Volume
+from quantify.volumes import bounding_box
 
 _PURE = 0.98
 _MOSTLY_OWN = 0.2
@@ -50,7 +51,12 @@ class Mixture:
     @property
     def usable(self) -> NDArray[np.bool_]:
         """Where the volume's own part can be solved for."""
-        return np.asarray(self.own >= _MOSTLY_OWN)
+        return self.solvable(self.own)
+
+    @staticmethod
+    def solvable(own: Array) -> NDArray[np.bool_]:
+        """Whether a volume's part can be solved for where it has these shares."""
+        return np.asarray(own >= _MOSTLY_OWN)
 
 
 def signal_shares(
@@ -81,8 +87,17 @@ def signal_shares(
     the field of all volumes together, scaled to its median.
     """
     together = np.clip(sum(volumes.values(), np.zeros(s0.shape, dtype=np.float32)), 0.0, 1.0)
-    trusted = usable & np.isfinite(s0) & (s0 > 0)
-    field = _smooth_field(s0, trusted & (together >= _PURE), together > 0, grid)
+    shares = {name: np.zeros(s0.shape, dtype=np.float32) for name in volumes}
+    if not (together > 0).any():
+        return shares
+    # No volume has a share of what lies outside of all of them.
+    box = _box(together > 0, grid)
+    start = tuple(edge.start for edge in box)
+    whole = grid.shape
+    s0, together = s0[box], together[box]
+    volumes = {name: occupancy[box] for name, occupancy in volumes.items()}
+    trusted = usable[box] & np.isfinite(s0) & (s0 > 0)
+    field = _smooth_field(s0, trusted & (together >= _PURE), together > 0, start, whole)
     signals: dict[str, Array] = {}
     for name, occupancy in volumes.items():
         pure = trusted & (occupancy >= _PURE)
@@ -93,23 +108,21 @@ def signal_shares(
     rest = np.where(together < _PURE, np.clip(np.nan_to_num(s0) - inside, 0.0, None), 0.0)
     total = inside + rest
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = {
+        of_s0 = {
             name: np.where((total > 0) & np.isfinite(s0), signal / total, 0.0).astype(np.float32)
             for name, signal in signals.items()
         }
-    if (together > 0).any():
-        box = _box(together > 0, grid)
-        weighted = _shares_of_decay(
-            {name: share[box] for name, share in shares.items()},
-            pure={name: trusted[box] & (occupancy[box] >= _PURE) for name, occupancy in volumes.items()},
-            elsewhere=trusted[box] & (together[box] <= 0),
-            r2star_per_s=r2star_per_s[box],
-            usable=trusted[box],
-            times=np.asarray(echo_times_s, dtype=np.float64),
-            grid=grid,
-        )
-        for name, share in weighted.items():
-            shares[name][box] = share
+    weighted = _shares_of_decay(
+        of_s0,
+        pure={name: trusted & (occupancy >= _PURE) for name, occupancy in volumes.items()},
+        elsewhere=trusted & (together <= 0),
+        r2star_per_s=r2star_per_s[box],
+        usable=trusted,
+        times=np.asarray(echo_times_s, dtype=np.float64),
+        grid=grid,
+    )
+    for name, share in weighted.items():
+        shares[name][box] = share
     return shares
 
 
@@ -195,25 +208,37 @@ def _mean_nearby(values: Array, confidence: Array, grid: Grid, width_mm: float) 
     return mean
 
 
-def _smooth_field(s0: Array, pure: NDArray[np.bool_], where: NDArray[np.bool_], grid: Grid) -> Array:
-    """Quadratic polynomial of position through ln S₀ of the pure voxels, evaluated in `where`; 0 elsewhere."""
+def _smooth_field(
+    s0: Array,
+    pure: NDArray[np.bool_],
+    where: NDArray[np.bool_],
+    start: tuple[int, ...],
+    whole: tuple[int, int, int],
+) -> Array:
+    """Quadratic polynomial of position through ln S₀ of the pure voxels, evaluated in `where`; 0 elsewhere.
+
+    The arrays are a box that begins at `start` in a grid of the shape `whole`.
+    """
     result = np.zeros(s0.shape, dtype=np.float32)
     chosen = np.flatnonzero(pure)
     if chosen.size < _MINIMUM_PURE_VOXELS:
         result[where] = float(np.median(s0[pure])) if chosen.size else 1.0
         return result
     chosen = chosen[:: max(1, chosen.size // 5000)]
-    basis = _quadratic(chosen, grid)
+    basis = _quadratic(chosen, s0.shape, start, whole)
     coefficients, *_ = np.linalg.lstsq(basis, np.log(s0.ravel()[chosen].astype(np.float64)), rcond=None)
     inside = np.flatnonzero(where)
-    result.ravel()[inside] = np.exp(_quadratic(inside, grid) @ coefficients)
+    result.ravel()[inside] = np.exp(_quadratic(inside, s0.shape, start, whole) @ coefficients)
     return result
 
 
-def _quadratic(flat: NDArray[np.intp], grid: Grid) -> FloatArray:
+def _quadratic(
+    flat: NDArray[np.intp], shape: tuple[int, ...], start: tuple[int, ...], whole: tuple[int, int, int]
+) -> FloatArray:
     """The ten monomials up to degree two of normalised index coordinates, (n, 10)."""
     s, r, c = (
-        (index - size / 2.0) / size for index, size in zip(np.unravel_index(flat, grid.shape), grid.shape, strict=True)
+        (index + first - size / 2.0) / size
+        for index, first, size in zip(np.unravel_index(flat, shape), start, whole, strict=True)
     )
     return np.stack([np.ones_like(s), s, r, c, s * s, r * r, c * c, s * r, s * c, r * c], axis=1)
 
@@ -224,7 +249,7 @@ def mixture(
     shares: Shares,
     roles: Mapping[str, Role],
     *,
-    baseline_gy: Array | None = None,
+    baseline: Array | None = None,
     imaged_grid: Grid | None = None,
 ) -> Mixture | None:
     """What the voxels of a volume hold besides it; None where a correction is not possible.
@@ -239,8 +264,8 @@ def mixture(
         On the map's grid: of every tumour, and of the healthy liver.
     roles
         Role of every name in `shares`.
-    baseline_gy
-        R2* of the reference that was subtracted, as dose [Gy]. An edge voxel's baseline is a mixture too, in other
+    baseline
+        R2* of the reference that was subtracted, in the map's unit. An edge voxel's baseline is a mixture too, in other
         shares than the fraction's; with it a tumour's own part is held against the tumour's own baseline.
     imaged_grid
         Where the series' own voxels lay in the space of the map, if it was interpolated from them.
@@ -255,20 +280,19 @@ def mixture(
         own_names = [name for name in shares if roles[name] == Role.HEALTHY_LIVER]
     if not own_names or any(name not in shares for name in own_names):
         return None
-    own = sum((shares[name] for name in own_names), np.zeros(dose.grid.shape, dtype=np.float32))
-    foreign = np.zeros(dose.grid.shape, dtype=np.float32)
+    own, foreign = np.zeros(dose.grid.shape, dtype=np.float32), np.zeros(dose.grid.shape, dtype=np.float32)
     box = _box(volume.occupancy > 0, dose.grid)
+    for name in own_names:
+        own[box] += shares[name][box]
     for name, share in shares.items():
         if name not in own_names and (share[box] > 0).any():
             foreign[box] += share[box] * _mean_of_pure(dose.values[box], share[box], dose.grid)
-    if baseline_gy is not None and volume.role == Role.TUMOUR:
-        foreign[box] += _baseline_of_mixture(
-            baseline_gy[box], {n: s[box] for n, s in shares.items()}, own[box], dose.grid
-        )
+    if baseline is not None and volume.role == Role.TUMOUR:
+        foreign[box] += _baseline_of_mixture(baseline[box], {n: s[box] for n, s in shares.items()}, own[box], dose.grid)
     if imaged_grid is not None and volume.role == Role.TUMOUR:
         spread = _interpolation_spread(volume, imaged_grid)
         foreign[box] += own[box] * _drawn_inwards(dose.values[box] - foreign[box], own[box], spread, dose.grid)
-    if int((own[volume.occupancy > 0] >= _MOSTLY_OWN).sum()) < _MINIMUM_PURE_VOXELS:
+    if int((own.ravel()[volume.inside] >= _MOSTLY_OWN).sum()) < _MINIMUM_PURE_VOXELS:
         return None
     return Mixture(own=own, foreign=foreign)
 
@@ -323,7 +347,8 @@ def _interpolation_spread(volume: Volume, imaged_grid: Grid) -> FloatArray:
     if np.abs(matrix[:3, :3] - np.diag(np.diag(matrix)[:3])).max() > _ALIGNED * scale.min():
         return np.zeros(3)  # axes that do not correspond
     # At a voxel, not between voxels: with equal spacing t is the same at all of them.
-    centre = np.rint(ndimage.center_of_mass(volume.occupancy))
+    box = bounding_box(volume.occupancy > 0)
+    centre = np.rint(ndimage.center_of_mass(volume.occupancy[box])) + [edge.start for edge in box]
     place = (matrix @ (*centre, 1.0))[:3]
     part = place - np.floor(place)
     spread: FloatArray = part * (1.0 - part) / scale**2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
-from quantify.findings import FractionMaps, FractionResult, FractionStatus, Injection
-from quantify.fraction_maps import Progress, fraction_maps
+from quantify.findings import FractionResult, FractionStatus, Injection
+from quantify.fraction_maps import Drawing, Progress, with_image
 from quantify.imaged import ImagedFraction, Physics, VolumeOfInterest, prepare_volumes
 from quantify.intervals import Injected, with_intervals
+from quantify.remembered import Remembered
 from quantify.uptake import Outlook, with_trends
 from quantify.volume_results import measured_volumes, scintigraphic
 
@@ -33,6 +34,14 @@ class Evaluated:
     fraction: ImagedFraction
     result: FractionResult
     progress: Progress
+    drawing: Drawing | None = None
+    """Its maps, computed when they are first asked for; None without an image."""
+
+    def with_maps(self, *, if_known: bool = False) -> Evaluated:
+        """The same with the maps in its result; `if_known`: only if nothing has to be computed for them."""
+        if self.drawing is None or self.result.maps is not None or (if_known and not self.drawing.is_known):
+            return self
+        return replace(self, result=replace(self.result, maps=self.drawing.maps()))
 
 
 def evaluate_treatment(
@@ -42,6 +51,8 @@ def evaluate_treatment(
     physics: Physics,
     outlook: Outlook = _NOTHING_PLANNED,
     known: Sequence[Evaluated] = (),
+    memory: Remembered | None = None,
+    maps: bool = True,
 ) -> tuple[Evaluated, ...]:
     """Results of all fractions in order of injection.
 
@@ -56,19 +67,24 @@ def evaluate_treatment(
     known
         What an earlier call with the same volumes and physics returned: its leading fractions are taken over as far
         as they are the same, so a treatment costs only its new fraction.
+    memory
+        What the same treatment came to with other settings, as far as they do not matter.
+    maps
+        Whether results have their maps at once; else those that are known, and `Evaluated.with_maps` gives the rest.
     """
+    memory = memory or Remembered()
     evaluated: list[Evaluated] = []
     for number, fraction in enumerate(fractions):
         if number < len(known) and len(evaluated) == number and _is_same(known[number].fraction, fraction):
             evaluated.append(known[number])
             continue
         known = ()
-        before = evaluated[-1] if evaluated else None
-        evaluated.append(_evaluate(fraction, before, fractions[: number + 1], volumes, physics))
+        evaluated.append(_evaluate(fraction, evaluated, volumes, physics, memory))
     results = with_trends(
         [e.result for e in evaluated], [e.progress.doses for e in evaluated], volumes, physics, outlook
     )
-    return tuple(replace(e, result=result) for e, result in zip(evaluated, results, strict=True))
+    told = [replace(e, result=result) for e, result in zip(evaluated, results, strict=True)]
+    return tuple(e.with_maps(if_known=not maps) for e in told)
 
 
 def _is_same(first: ImagedFraction, second: ImagedFraction) -> bool:
@@ -86,32 +102,88 @@ def _is_same(first: ImagedFraction, second: ImagedFraction) -> bool:
 
 def _evaluate(
     fraction: ImagedFraction,
-    before: Evaluated | None,
+    before: Sequence[Evaluated],
+    volumes: Sequence[VolumeOfInterest],
+    physics: Physics,
+    memory: Remembered,
+) -> Evaluated:
+    """One fraction after those before it."""
+    progress = before[-1].progress if before else Progress()
+    so_far = [*(e.fraction for e in before), fraction]
+    judged = memory.recall(
+        ("judged", fraction.injection.key),
+        (
+            *_made_of(fraction),
+            before[-1].progress if before else None,
+            *(e.fraction.injection for e in before),
+            *volumes,
+            *(physics.isotope, physics.relaxivity_per_s_per_mg_ml, physics.holmium_fraction, physics.repeat_per_s),
+        ),
+        physics.settings,
+        lambda s: _judge(fraction, progress, so_far, volumes, replace(physics, settings=s), memory),
+    )
+    drawing = None
+    if judged.fraction.holmium is not None and judged.progress.content is not None:
+        drawing = Drawing(
+            fraction=judged.fraction,
+            content=judged.progress.content,
+            volumes=tuple(v.volume for v in volumes),
+            physics=physics,
+            memory=memory,
+            before=next((e.drawing for e in reversed(before) if e.drawing is not None), None),
+        )
+    return Evaluated(fraction=fraction, result=judged.result, progress=judged.progress, drawing=drawing)
+
+
+def _made_of(fraction: ImagedFraction) -> tuple[object, ...]:
+    """What tells a fraction from others: its shares and weights of S0 were found together with its holmium."""
+    return tuple(getattr(fraction, f.name) for f in fields(fraction) if f.name not in ("shares", "s0_weight"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Judged:
+    """A fraction as it was used, and what became of it before trends and maps."""
+
+    fraction: ImagedFraction
+    result: FractionResult
+    progress: Progress
+
+
+def _judge(
+    fraction: ImagedFraction,
+    progress: Progress,
     so_far: Sequence[ImagedFraction],
     volumes: Sequence[VolumeOfInterest],
     physics: Physics,
-) -> Evaluated:
-    progress = before.progress if before is not None else Progress()
-    given, waiting = fraction, progress.waiting
+    memory: Remembered,
+) -> _Judged:
+    waiting = progress.waiting
     progress = replace(progress, waiting=(*waiting, fraction.injection))
     if fraction.holmium is None:
-        return Evaluated(fraction=given, result=_fraction_result(fraction, None, so_far), progress=progress)
+        return _Judged(fraction=fraction, result=_fraction_result(fraction, so_far), progress=progress)
     fraction, progress = _with_usable_baseline(fraction, waiting, progress)
     earlier = {name: progress.doses[name] for name in progress.latest}
-    progress, maps = fraction_maps(fraction, progress, [v.volume for v in volumes], physics)
-    measured = measured_volumes(fraction, maps, volumes, progress, physics)
+    progress, content = with_image(fraction, progress, physics, memory)
+    drawing = Drawing(
+        fraction=fraction,
+        content=content,
+        volumes=tuple(v.volume for v in volumes),
+        physics=physics,
+        memory=memory,
+    )
+    measured = measured_volumes(drawing, volumes, progress)
     result = with_intervals(
-        _fraction_result(fraction, maps, so_far, spanned=waiting),
+        _fraction_result(fraction, so_far, spanned=waiting),
         measured,
         before=earlier,
         lineage=progress.lineage,
         injected=_injected(so_far),
         physics=physics,
     )
-    result = replace(result, scintigraphic=scintigraphic(maps, volumes, physics))
+    result = replace(result, scintigraphic=scintigraphic(drawing, volumes))
     doses = {name: own.dose for name, own in measured.items() if own.dose is not None}
     progress = replace(progress, doses={**progress.doses, **doses}, latest=frozenset(doses))
-    return Evaluated(fraction=given, result=result, progress=progress)
+    return _Judged(fraction=fraction, result=result, progress=progress)
 
 
 def _with_usable_baseline(
@@ -119,7 +191,8 @@ def _with_usable_baseline(
 ) -> tuple[ImagedFraction, Progress]:
     """The fraction without its new baseline if that hides injections that were never imaged before it."""
     name = fraction.baseline_name
-    if fraction.baseline is None or (name in progress.offsets and name not in progress.unusable):
+    offsets = {} if progress.content is None else progress.content.offsets
+    if fraction.baseline is None or (name in offsets and name not in progress.unusable):
         return fraction, progress
     if not waiting and name not in progress.unusable:
         return fraction, progress
@@ -138,7 +211,6 @@ def _with_usable_baseline(
 
 def _fraction_result(
     fraction: ImagedFraction,
-    maps: FractionMaps | None,
     so_far: Sequence[ImagedFraction],
     spanned: Sequence[Injection] = (),
 ) -> FractionResult:
@@ -149,7 +221,9 @@ def _fraction_result(
     if injection.provisional_reason:
         reasons = (injection.provisional_reason, *reasons)
     here = [f.injection for f in so_far if f.injection.position == injection.position]
-    status = FractionStatus.FAILED if maps is None else FractionStatus.PROVISIONAL if reasons else FractionStatus.OK
+    status = FractionStatus.PROVISIONAL if reasons else FractionStatus.OK
+    if fraction.holmium is None:
+        status = FractionStatus.FAILED
     return FractionResult(
         position=injection.position,
         fraction=injection.fraction,
@@ -163,7 +237,6 @@ def _fraction_result(
         series_instance_uid=fraction.series_instance_uid,
         acquired_at=fraction.acquired_at,
         registration=fraction.registration,
-        maps=maps,
         notes=fraction.notes if fraction.baseline is None else (*fraction.notes, _RENEWED),
     )
 

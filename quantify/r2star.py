@@ -177,12 +177,12 @@ def checked_times(echo_times_s: tuple[float, ...], *, where: str) -> FloatArray:
 def _fitted(voxels: Voxels, method: str, engine: str) -> Array | FloatArray:
     if method == "arlo":
         return arlo_fit(voxels)
-    if method == "log_linear" or engine == "numpy":
+    if engine == "numpy":
         return r2star_numpy.fit_voxels(voxels, nonlinear=method == "nonlinear")
     # numba takes a good part of a second to import: not before the first fit.
     from quantify import r2star_numba
 
-    return r2star_numba.fit_voxels(voxels)
+    return r2star_numba.fit_voxels(voxels, nonlinear=method == "nonlinear")
 
 
 def _check_arlo(times: FloatArray, s0_prior: S0Prior | None) -> None:

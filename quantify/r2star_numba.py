@@ -40,8 +40,8 @@ _COUNTER_BITS, _COUNTER = 0x4330000000000000, 4503599627370496.0 + 1023.0
 """2⁵² as bits, and the number that it and an exponent's offset come to."""
 
 
-def fit_voxels(voxels: Voxels, *, threads: int = _THREADS) -> Array:
-    """As `quantify.r2star_numpy.fit_voxels` with ``nonlinear``: (6, voxel), NaN where not chosen."""
+def fit_voxels(voxels: Voxels, *, nonlinear: bool = True, threads: int = _THREADS) -> Array:
+    """As `quantify.r2star_numpy.fit_voxels`: (6, voxel), NaN where not chosen."""
     result = np.full((6, voxels.signal.shape[1]), np.nan, dtype=np.float32)
     chosen = np.ascontiguousarray(voxels.chosen, dtype=np.int64)
     ends = [chosen.size * part // threads for part in range(threads + 1)]
@@ -63,7 +63,7 @@ def fit_voxels(voxels: Voxels, *, threads: int = _THREADS) -> Array:
             prior_mean,
             prior_weight,
             all_chosen[ends[part] : ends[part + 1]],
-            MAXIMUM_ITERATIONS,
+            MAXIMUM_ITERATIONS if nonlinear else 0,
             R2STAR_RANGE_PER_S,
             result,
         )

@@ -43,10 +43,15 @@ class MatchedReference:
 
         Changes below the first or above the last level take that level's baseline. NaN stays NaN.
         """
-        change = r2star_per_s - self.r2star_per_s[0]
+        shape = r2star_per_s.shape
+        known = np.flatnonzero(np.isfinite(r2star_per_s))
+        value = r2star_per_s.ravel()[known]
+        levels = self.r2star_per_s.reshape(len(self.r2star_per_s), -1)[:, known]
+        change = value - levels[0]
         for _ in range(_ITERATIONS):
-            change = r2star_per_s - _between(self.r2star_per_s, change)
-        return change, _between(self.standard_error_per_s, change)
+            change = value - _between(levels, change)
+        errors = self.standard_error_per_s.reshape(len(self.standard_error_per_s), -1)[:, known]
+        return _placed(change, known, shape), _placed(_between(errors, change), known, shape)
 
 
 def matched_reference(
@@ -61,11 +66,12 @@ def matched_reference(
     times = np.array(series.echo_times_s)
     # The floor is taken off the measured signal, before damping: damped noise is no longer Rice noise of one σ.
     freed = np.sqrt(np.maximum(series.signal.astype(np.float32) ** 2 - np.float32(fit.sigma**2), 0.0))
+    usable = np.isfinite(fit.r2star_per_s)
+    freed[:, ~usable] = 0.0  # no signal, no fit: what the ordinary fit has not is not asked for
     for level in LEVELS_PER_S[1:]:
         damping = np.exp(-level * times).astype(np.float32)
         damped = replace(series, signal=freed * damping[:, None, None, None])
         again = fit_r2star(damped, method=method, sigma=0.0, modulation=modulation)
-        usable = np.isfinite(fit.r2star_per_s)
         values.append(np.where(usable, again.r2star_per_s - np.float32(level), np.float32(np.nan)))
         errors.append(_damped_error(fit, level, times))
     return MatchedReference(r2star_per_s=np.stack(values), standard_error_per_s=np.stack(errors))
@@ -164,9 +170,17 @@ def _blended(own: Array, means: Sequence[float], weights: Sequence[Array]) -> Ar
     return np.asarray(result + np.clip(rest, 0.0, 1.0) * own, dtype=np.float32)
 
 
+def _placed(values: Array, known: NDArray[np.intp], shape: tuple[int, ...]) -> Array:
+    """Values of the `known` voxels (flat) in an array of NaN."""
+    result = np.full(shape, np.nan, dtype=np.float32)
+    result.ravel()[known] = values
+    return result
+
+
 def _damped_error(fit: DecayFit, level: float, times: np.ndarray) -> Array:
     """Standard error of the fit to a damped signal whose noise σ·exp(−ΔR2*·TE) is damped too; first order."""
-    rate = np.nan_to_num(fit.r2star_per_s).astype(np.float32) + np.float32(level)
+    known = np.flatnonzero(np.isfinite(fit.r2star_per_s))
+    rate = fit.r2star_per_s.ravel()[known].astype(np.float32) + np.float32(level)
     weighted = np.zeros((4, *rate.shape), dtype=np.float32)  # Σe², Σte², then Σ(sd)², Σs²
     basis = [np.exp(-rate * np.float32(t)) for t in times]
     for e, t in zip(basis, times, strict=True):
@@ -178,8 +192,9 @@ def _damped_error(fit: DecayFit, level: float, times: np.ndarray) -> Array:
         weighted[2] += (sensitivity * np.float32(np.exp(-level * t))) ** 2
         weighted[3] += sensitivity**2
     with np.errstate(divide="ignore", invalid="ignore"):
-        error: Array = np.float32(fit.sigma) * np.sqrt(weighted[2]) / (np.abs(fit.s0) * weighted[3])
-    return error
+        s0 = np.abs(fit.s0.ravel()[known])
+        error: Array = np.float32(fit.sigma) * np.sqrt(weighted[2]) / (s0 * weighted[3])
+    return _placed(error, known, fit.r2star_per_s.shape)
 
 
 def _between(levels: Array, change: Array) -> Array:

@@ -41,7 +41,15 @@ class Sampler:
         """Standard error of the interpolated value: √Σ(w·SE)²/Σw, for noise independent between voxels."""
         flat, finite = _without_nan(standard_error)
         total = self.matrix @ finite
-        return self._placed(np.sqrt(self.matrix.power(2) @ (flat * flat)), total)
+        squared = sparse.csr_array(
+            (self.matrix.data**2, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape
+        )
+        return self._placed(np.sqrt(squared @ (flat * flat)), total)
+
+    def reaching(self, where: NDArray[np.bool_]) -> Sampler:
+        """The same for the target voxels alone that take something from the source's voxels `where`."""
+        rows = np.flatnonzero(self.matrix @ where.ravel().astype(np.float32))
+        return Sampler(target=self.target[rows], matrix=self.matrix[rows], shape=self.shape)
 
     def coverage(self) -> Array:
         """Share of every target voxel's weight that lies inside the source; 0 where it was not asked for."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from quantify.dvh import Dvh, dose_received_by, exact_dvh, volume_receiving
+from quantify.dvh import Dvh, dose_received_by, exact_dvh, thinned, volume_receiving
 from quantify.model import Array, FloatArray, Grid, ParametricMap, Reason, Volume
 from quantify.partial_volume import Mixture
 from quantify.volumes import bounding_box
@@ -32,12 +32,12 @@ class Distribution:
     evaluable_fraction: float
     lower_bound_fraction: float
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Weighted mean; negative voxels included."""
         return float(np.average(self.values, weights=self.weights))
 
-    @property
+    @cached_property
     def mean_standard_error(self) -> float:
         """What voxel noise, independent between voxels, leaves on the mean."""
         return float(np.sqrt(((self.weights * self.standard_error) ** 2).sum()) / self.weights.sum())
@@ -61,16 +61,38 @@ class Distribution:
         mean = self.mean
         return exact_dvh(mean + shrink * (self.values - mean), self.weights)
 
+    @cached_property
+    def thinned_dvh(self) -> Dvh:
+        """The same with few points, for files, plots and samples."""
+        return thinned(self.dvh)
+
     def dose_received_by(self, percent: float) -> float:
         """D_x: what the hottest `percent` of the volume receives at least, i.e. the (100 − x)th percentile."""
-        return dose_received_by(self.dvh, percent)
+        known = self._received
+        if percent not in known:
+            known[percent] = dose_received_by(self.dvh, percent)
+        return known[percent]
 
-    def percentile_noise(self, percents: Sequence[float]) -> tuple[float, ...]:
+    def percentile_noise(self, percents: tuple[float, ...]) -> tuple[float, ...]:
         """What voxel noise leaves on each D_x (k = 1), from the same values with their noise once more.
 
         The noise of a percentile is that of the few voxels near it and of the spread that it is freed from: several
         times that of the mean. Above 5,000 voxels it is little, and taken as 1.5 times the mean's.
         """
+        known = self._noise
+        if percents not in known:
+            known[percents] = self._percentile_noise(percents)
+        return known[percents]
+
+    @cached_property
+    def _received(self) -> dict[float, float]:
+        return {}
+
+    @cached_property
+    def _noise(self) -> dict[tuple[float, ...], tuple[float, ...]]:
+        return {}
+
+    def _percentile_noise(self, percents: tuple[float, ...]) -> tuple[float, ...]:
         if self.values.size > _MANY_VOXELS:
             return (1.5 * self.mean_standard_error,) * len(percents)
         rng = np.random.default_rng(_SEED)
@@ -93,6 +115,50 @@ class Distribution:
         return measured, noise
 
 
+@dataclass(frozen=True, kw_only=True)
+class Doses:
+    """The doses of a volume, where they are proportional to what was looked at: ``gy`` for each unit ``of`` it.
+
+    What depends on the voxels alone is found once, whatever energy and density are taken to be.
+    """
+
+    of: Distribution
+    gy: float = 1.0
+
+    @property
+    def mean(self) -> float:
+        """Gy, as all of the following."""
+        return self.gy * self.of.mean
+
+    @property
+    def mean_standard_error(self) -> float:
+        """What voxel noise leaves on the mean."""
+        return self.gy * self.of.mean_standard_error
+
+    @property
+    def standard_deviation(self) -> float:
+        """Spread of the true values."""
+        return self.gy * self.of.standard_deviation
+
+    @property
+    def thinned_dvh(self) -> Dvh:
+        """Dose–volume histogram with few points."""
+        own = self.of.thinned_dvh
+        return replace(own, dose_gy=self.gy * own.dose_gy)
+
+    def dose_received_by(self, percent: float) -> float:
+        """D_x."""
+        return self.gy * self.of.dose_received_by(percent)
+
+    def percentile_noise(self, percents: tuple[float, ...]) -> tuple[float, ...]:
+        """What voxel noise leaves on each D_x (k = 1)."""
+        return tuple(self.gy * noise for noise in self.of.percentile_noise(percents))
+
+    def coverage(self, dose_gy: float) -> float:
+        """V_x: the share (0…1) of the evaluable volume that receives at least `dose_gy`."""
+        return self.of.coverage(dose_gy / self.gy)
+
+
 def distribution(values: ParametricMap, volume: Volume, mixed: Mixture | None = None) -> Distribution | None:
     """The evaluable voxels of a map inside a volume; None when there are none (or the volume is empty).
 
@@ -109,26 +175,31 @@ def distribution(values: ParametricMap, volume: Volume, mixed: Mixture | None = 
     """
     if not values.grid.same_as(volume.grid):
         raise ValueError(f"distribution: map {values.quantity!r} and volume {volume.name!r} lie on different grids.")
-    inside = volume.occupancy > 0
-    weights = volume.occupancy[inside].astype(np.float64)
-    reasons = values.reason[inside]
-    usable = ((reasons == Reason.EVALUABLE) | (reasons == Reason.LOWER_BOUND)) & np.isfinite(values.values[inside])
+    inside = volume.inside
+    weights = volume.occupancy.ravel()[inside].astype(np.float64)
+    reasons = values.reason.ravel()[inside]
+    seen = values.values.ravel()[inside]
+    usable = ((reasons == Reason.EVALUABLE) | (reasons == Reason.LOWER_BOUND)) & np.isfinite(seen)
     total = max(float(weights.sum()), volume.contour_volume_ml / values.grid.voxel_volume_ml)
     used = float(weights[usable].sum())
     if total <= 0 or used <= 0:
         return None
     error = (
-        np.zeros_like(weights) if values.standard_error is None else values.standard_error[inside].astype(np.float64)
+        np.zeros_like(weights)
+        if values.standard_error is None
+        else values.standard_error.ravel()[inside].astype(np.float64)
     )
     bounds = float(weights[usable & (reasons == Reason.LOWER_BOUND)].sum())
-    own_values = values.values[inside].astype(np.float64)
-    solved = None if mixed is None else usable & mixed.usable[inside] & np.isfinite(mixed.foreign[inside])
-    if mixed is not None and solved is not None and solved.any():
-        weights = _inherited(weights, usable & ~solved, solved, inside, values.grid)
-        usable = solved
-        own = np.where(usable, mixed.own[inside], 1.0)
-        own_values = (own_values - mixed.foreign[inside]) / own
-        error = error / own
+    own_values = seen.astype(np.float64)
+    if mixed is not None:
+        share, foreign = mixed.own.ravel()[inside], mixed.foreign.ravel()[inside]
+        solved = usable & mixed.solvable(share) & np.isfinite(foreign)
+        if solved.any():
+            weights = _inherited(weights, usable & ~solved, solved, inside, values.grid)
+            usable = solved
+            own = np.where(usable, share, 1.0)
+            own_values = (own_values - foreign) / own
+            error = error / own
     return Distribution(
         values=own_values[usable],
         standard_error=np.where(np.isfinite(error[usable]), error[usable], 0.0),
@@ -139,18 +210,22 @@ def distribution(values: ParametricMap, volume: Volume, mixed: Mixture | None = 
 
 
 def _inherited(
-    weights: FloatArray, heirless: NDArray[np.bool_], heirs: NDArray[np.bool_], inside: NDArray[np.bool_], grid: Grid
+    weights: FloatArray, heirless: NDArray[np.bool_], heirs: NDArray[np.bool_], inside: NDArray[np.intp], grid: Grid
 ) -> FloatArray:
     """Weights (flat, of the voxels `inside`) after each of the `heirless` voxels gave its own to the nearest heir."""
-    box = bounding_box(inside, _ROOM_VOXELS)
-    place = np.zeros(inside.shape, dtype=bool)
-    place[inside] = heirs
+    if not heirless.any():
+        return weights
+    whole = np.zeros(grid.shape, dtype=bool)
+    whole.ravel()[inside] = True
+    box = bounding_box(whole, _ROOM_VOXELS)
+    place = np.zeros(grid.shape, dtype=bool)
+    place.ravel()[inside] = heirs
     nearest = ndimage.distance_transform_edt(
         ~place[box], sampling=grid.spacing_mm, return_distances=False, return_indices=True
     )
-    number = np.zeros(inside.shape, dtype=np.intp)
-    number[inside] = np.arange(weights.size)
-    place[inside] = heirless
+    number = np.zeros(grid.shape, dtype=np.intp)
+    number.ravel()[inside] = np.arange(weights.size)
+    place.ravel()[inside] = heirless
     givers = place[box]
     result = np.where(heirless, 0.0, weights)
     np.add.at(result, number[box][tuple(axis[givers] for axis in nearest)], weights[heirless])

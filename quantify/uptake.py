@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from quantify.findings import FractionResult, TrendPoint, TrendStatus, VolumeStatistics, VolumeStatus
+from quantify.findings import FractionResult, FractionStatus, TrendPoint, TrendStatus, VolumeStatistics, VolumeStatus
 from quantify.imaged import Physics, VolumeOfInterest
 from quantify.model import Role, Volume
 from quantify.monte_carlo import MeasuredDose
@@ -139,7 +139,7 @@ def _with_volume(
 ) -> FractionResult:
     """`bounded`: a dose of this course is a lower bound, from which nothing can be said of what comes."""
     result = replace(result, trend={**result.trend, name: point})
-    if result.maps is None or dose is None:
+    if result.status == FractionStatus.FAILED or dose is None:
         return result
     planned = outlook.next_mbq.get(result.key)
     if planned is not None and planned > 0:
