@@ -14,9 +14,11 @@ from PySide6.QtWidgets import QApplication
 
 from config.settings import DisplaySettings, Settings
 from console.dashboard.panels import theme
-from console.dashboard.screen.build import build_screen
+from console.dashboard.screen.build import build_screen, in_the_room
 from console.dashboard.screen.model import Badge, Cell, Screen, State, Tone
 from console.dashboard.screen.news import Announcement, announced
+from console.dashboard.screen.operator_bar import halted
+from console.dashboard.screen.said import SaidHere
 from console.dashboard.screen.view import (
     Action,
     DismissNews,
@@ -110,7 +112,12 @@ class Dashboard(QObject):
         Tells what the shell knows of the machine, one short sentence each.
     outdated
         Tells why a snapshot can no longer be current, as a sentence; "" while it may be.
+    said
+        Tells what was said in this window.
     """
+
+    ticked = Signal()
+    """A second has passed."""
 
     def __init__(
         self,
@@ -121,11 +128,12 @@ class Dashboard(QObject):
         display: DisplaySettings | None = None,
         machine_status: Callable[[], Sequence[Cell]] = tuple,
         outdated: Callable[[Snapshot], str] = lambda _: "",
+        said: Callable[[Snapshot], SaidHere] = lambda _: SaidHere(),
     ) -> None:
         super().__init__()
         self._mode, self._clock, self._on_operator_action = mode, clock, on_operator_action
 
-        self._machine_status, self._outdated = machine_status, outdated
+        self._machine_status, self._outdated, self._said = machine_status, outdated, said
         self.snapshot = Snapshot()
         self._display = display or Settings().display
         self.view = ViewState()
@@ -138,6 +146,7 @@ class Dashboard(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(_CLOCK_MS)
         self._timer.timeout.connect(self.redraw)
+        self._timer.timeout.connect(self.ticked)
         self._flicker = QTimer(self)
         self._flicker.setInterval(_FLICKER_MS)
         self._flicker.timeout.connect(lambda: self.act(Flip()))
@@ -152,6 +161,10 @@ class Dashboard(QObject):
         """Stop the clock; nothing runs afterwards."""
         self._timer.stop()
         self._flicker.stop()
+
+    def room_time(self) -> datetime | None:
+        """The time that the window shows, in the treatment's own zone."""
+        return in_the_room(self.snapshot, self._clock())
 
     def receive(self, snapshot: Snapshot) -> None:
         """Show what is known now."""
@@ -206,13 +219,15 @@ class Dashboard(QObject):
                 news=self._news,
                 display=self._display,
                 status=tuple(self._machine_status()),
+                said=self._said(self.snapshot),
             )
             why = self._outdated(self.snapshot)
             self.window.draw(marked_old(screen, why) if why else screen)
         except Exception as error:
             if self._drawn is not None:
                 why = f"The screen cannot be drawn anew ({type(error).__name__}: {error})."
-                self.window.draw(marked_old(self._drawn, why))
+                old = replace(self._drawn, operator=halted(self._drawn.operator))
+                self.window.draw(marked_old(old, why))
             raise
         self._drawn = screen
 

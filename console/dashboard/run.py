@@ -15,12 +15,26 @@ from pathlib import Path
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
-from config.settings import DisplaySettings
+from config.settings import DisplaySettings, Settings
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
+from console.dashboard.dialogs.tool_dialog import Services, ToolDialog
 from console.dashboard.screen.model import Cell, Tone
-from console.dashboard.screen.view import AcknowledgeAlarms, OfTheTreatment, TakeSnapshot, TogglePause
+from console.dashboard.screen.said import Said, SaidHere, said_words, with_unread
+from console.dashboard.screen.view import (
+    AcknowledgeAlarms,
+    OfTheTreatment,
+    OpenTool,
+    Operate,
+    TakeSnapshot,
+    TogglePause,
+    Tool,
+    UndoOperation,
+)
+from console.dashboard.tools import make_tool
 from console.engine_process import EngineProcess, Following, Replaying
 from console.machine import Lag, machine_status
+from console.operations import Operation, OperationError, RetractNote, TapEvent, undo_of, words_of
+from console.prepared import has_plan
 from console.snapshot import Mode, RaisedAlarm, Snapshot
 from dicom_listener.events import Kind
 from dicom_listener.record import Record, RecordError
@@ -82,6 +96,15 @@ class LiveDashboard(_WithEngine):
         Dose levels and colours of this site.
     clock
         The time that the window shows and by which a map grows old; events always carry the system's.
+    settings
+        The site's.
+    port
+        Where the listener listens, if this console started it.
+
+    Attributes
+    ----------
+    operator
+        The name that is recorded with what is said.
     """
 
     def __init__(
@@ -93,7 +116,24 @@ class LiveDashboard(_WithEngine):
         on_snapshot: Callable[[Snapshot], None] | None = None,
         display: DisplaySettings | None = None,
         clock: Callable[[], datetime] = system_clock,
+        settings: Settings | None = None,
+        port: int | None = None,
     ) -> None:
+        self._settings = settings or Settings()
+        self.operator = getpass.getuser()
+        self._undoing: list[tuple[Said, Operation]] = []
+        self._unread: list[Said] = []
+        self._taken_back = self._refused = ""
+        self.tools: dict[Tool, ToolDialog] = {}
+        self._services = Services(
+            operate=self.operate,
+            settings=self._settings,
+            record=record.path,
+            port=port,
+            operator=lambda: self.operator,
+            rename=self._rename,
+            mode=mode,
+        )
         self._record, self._minimum_free_mb = record, minimum_free_mb
         self._bridge = SnapshotBridge()
         self._on_snapshot = on_snapshot or (lambda _: None)
@@ -109,12 +149,21 @@ class LiveDashboard(_WithEngine):
             display=display,
             machine_status=self._status,
             outdated=self._outdated,
+            said=self._said_here,
         )
+        self.dashboard.ticked.connect(self._tell_tools)
+        self.dashboard.window.may_close = lambda: all(dialog.may_close() for dialog in self.tools.values())
         self._bridge.deliver_to(self._receive)
 
     def _receive(self, snapshot: Snapshot) -> None:
         self.dashboard.receive(self._with_acknowledgements(snapshot))
+        self._tell_tools()
         self._on_snapshot(self.dashboard.snapshot)
+
+    def _tell_tools(self) -> None:
+        """Let every open dialog know what is known, and what time it is."""
+        for dialog in self.tools.values():
+            dialog.receive(self.dashboard.snapshot, self.dashboard.room_time())
 
     def _with_acknowledgements(self, snapshot: Snapshot) -> Snapshot:
         """With those that were recorded here: the engine reads the file again only when it has computed."""
@@ -134,7 +183,89 @@ class LiveDashboard(_WithEngine):
             return self.engine.failure or "The engine has ended."
         return self._lag.told(self._record.head().seq, snapshot.head_seq, time.monotonic())
 
+    def open(self, tool: Tool) -> ToolDialog:
+        """Show a dialog, made when it is first asked for."""
+        if tool not in self.tools:
+            made = make_tool(tool, self.dashboard.window, self._services)
+            made.wanted.connect(lambda other: self.open(Tool(other)))
+            self.tools[tool] = made
+        dialog = self.tools[tool]
+        dialog.receive(self.dashboard.snapshot, self.dashboard.room_time())
+        dialog.show()
+        dialog.raise_()
+        dialog.activateWindow()
+        return dialog
+
+    def _rename(self, name: str) -> None:
+        self.operator = name.strip()
+
+    def operate(self, operation: Operation) -> str:
+        """Record what somebody says; returns "" or a sentence on why it could not be recorded."""
+        back = undo_of(operation, self._as_said())
+        fault, seq = self._say(operation)
+        if not fault:
+            if isinstance(operation, TapEvent):
+                back = RetractNote(seq=seq)
+            if back is not None:
+                self._undoing.append((Said(operation=operation, at=system_clock(), seq=seq), back))
+            self._taken_back = self._refused = ""
+        return fault
+
+    def undo(self) -> str:
+        """Take back what was said last, by a later word; returns "" or why not."""
+        if not self._undoing:
+            return "Nothing was said in this window that could be taken back."
+        fault, _ = self._say(self._undoing[-1][1])
+        if not fault:
+            said, _ = self._undoing.pop()
+            self._taken_back, self._refused = said_words(self.dashboard.snapshot, said), ""
+        return fault
+
+    def _said_here(self, snapshot: Snapshot) -> SaidHere:
+        """What was said in this window, and of it what the engine has not told of yet."""
+        self._unread = [said for said in self._unread if said.seq > snapshot.head_seq]
+        return SaidHere(
+            last=self._undoing[-1][0] if self._undoing else None,
+            unread=tuple(self._unread),
+            taken_back=self._taken_back,
+            fault=self._refused,
+        )
+
+    def _as_said(self) -> Snapshot:
+        """What is known, with what was said here and is not read yet: while the engine computes it reads nothing."""
+        snapshot = self.dashboard.snapshot
+        return with_unread(snapshot, self._said_here(snapshot).unread)
+
+    def _say(self, operation: Operation) -> tuple[str, int]:
+        """Record an operation; returns why it could not be, and the number of its last event."""
+        at, seq = system_clock(), 0
+        try:
+            words = words_of(operation, self._as_said(), name=self.operator, at=at, site=self._settings)
+            for word in words:
+                said = self._record.append(word.kind, dict(word.payload), actor=self.operator, utc=at, data=word.data)
+                seq = said.seq
+        except OperationError as error:
+            return str(error), seq
+        except (RecordError, OSError) as error:
+            return f"{'Recorded in part only' if seq else 'Not recorded'}: {error}", seq
+        self._unread.append(Said(operation=operation, at=at, seq=seq))
+        return "", seq
+
+    def stop(self) -> None:
+        """Close the dialogs, then stop as any dashboard."""
+        for dialog in self.tools.values():
+            dialog.close()
+        super().stop()
+
     def _act(self, action: OfTheTreatment) -> None:
+        if isinstance(action, OpenTool):
+            self.open(action.tool)
+            return
+        if isinstance(action, Operate | UndoOperation):
+            fault = self.operate(action.operation) if isinstance(action, Operate) else self.undo()
+            self._unrecorded = self._refused = fault
+            self.dashboard.redraw()
+            return
         try:
             self._record_act(action)
             self._unrecorded = ""
@@ -164,12 +295,20 @@ def snapshot_path(record: Path, moment: datetime) -> Path:
     return record.with_name(f"{record.stem}-{moment:%Y%m%dT%H%M%S%f}Z.png")
 
 
-def run_live(record: Record, *, minimum_free_mb: float, display: DisplaySettings | None = None) -> int:
+def run_live(record: Record, *, settings: Settings, port: int | None = None) -> int:
     """Show the live dashboard until its window is closed; returns the exit status."""
     application = create_application(sys.argv)
-    return _until_closed(
-        application, LiveDashboard(record, mode=Mode.LIVE, minimum_free_mb=minimum_free_mb, display=display)
+    live = LiveDashboard(
+        record,
+        mode=Mode.LIVE,
+        minimum_free_mb=settings.site.minimum_free_disk_mb,
+        display=settings.display,
+        settings=settings,
+        port=port,
     )
+    if not has_plan(record):
+        live.open(Tool.SETUP)
+    return _until_closed(application, live)
 
 
 def _until_closed(application: QApplication, shown: _WithEngine) -> int:

@@ -9,18 +9,20 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
 
+from console.dashboard.dialogs.acknowledge_dialog import AcknowledgeDialog
 from console.dashboard.panels import theme
-from console.dashboard.panels.acknowledge_dialog import AcknowledgeDialog
 from console.dashboard.panels.details_panel import DetailsPanel
 from console.dashboard.panels.glance_panel import GlancePanel
 from console.dashboard.panels.header_panel import GuidePanel, HeaderPanel
 from console.dashboard.panels.image_panel import ImagePanel
 from console.dashboard.panels.news_panel import NewsPanel
+from console.dashboard.panels.operator_bar import OperatorBarPanel
 from console.dashboard.panels.overlay import HelpOverlay
 from console.dashboard.panels.status_line import StatusLine
 from console.dashboard.panels.table_panel import Panel, TableView
 from console.dashboard.panels.trend_panel import TrendPanel
 from console.dashboard.screen.model import DISCLAIMER, Screen, Tone
+from console.dashboard.screen.operator_bar import TOOL_KEYS
 from console.dashboard.screen.planes import PlaneGeometry
 from console.dashboard.screen.view import (
     AcknowledgeAlarms,
@@ -28,6 +30,7 @@ from console.dashboard.screen.view import (
     DismissNews,
     Hover,
     Layer,
+    OpenTool,
     PlaceCrosshair,
     Quantity,
     SelectFraction,
@@ -44,6 +47,8 @@ from console.dashboard.screen.view import (
 from console.snapshot import Mode
 
 _FULL_HD = (1920, 1080)
+_BOTTOM = 246
+"""Height of trend, details and alarms; what the operator's bar takes is theirs, not the images' or the numbers'."""
 _AXIAL, _SAGITTAL = 0, 2
 _KEYS: dict[Qt.Key, Action] = {
     Qt.Key.Key_D: ToggleLayer(layer=Layer.WASH),
@@ -60,6 +65,9 @@ _KEYS: dict[Qt.Key, Action] = {
     Qt.Key.Key_Return: DismissNews(),
     Qt.Key.Key_Enter: DismissNews(),
 }
+_TOOL_KEYS: dict[Qt.Key, Action] = {Qt.Key[f"Key_{name}"]: OpenTool(tool=tool) for tool, name in TOOL_KEYS.items()}
+_START_STOP_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+"""With Ctrl: no single key starts or stops anything."""
 _HISTORY_KEYS = {Qt.Key.Key_Z: StepView(by=-1), Qt.Key.Key_Y: StepView(by=1)}
 _CORONAL = 1
 _STEP_KEYS = {
@@ -92,6 +100,8 @@ class DashboardWindow(QMainWindow):
         self.setWindowTitle("Holmia — research use only")
         self._on_action = on_action
         self._screen_height_mm = screen_height_mm
+        self.may_close: Callable[[], bool] = lambda: True
+        """Asked before the window closes."""
         self.screen_drawn: Screen | None = None
         self._scale = 0.0
         self._follows_screens = False
@@ -107,6 +117,7 @@ class DashboardWindow(QMainWindow):
         self.images.hovered.connect(self._hover)
         self.images.asked.connect(self._on_action)
         self.details.asked.connect(self._on_action)
+        self.operator_bar.asked.connect(self._on_action)
         self.fractions.row_clicked.connect(self._select_row)
         self.alarms.row_clicked.connect(self._acknowledge_row)
         self.news.dismissed.connect(lambda: self._on_action(DismissNews()))
@@ -139,6 +150,7 @@ class DashboardWindow(QMainWindow):
         rim = f"QFrame#panel {{ border: 3px solid {theme.TONES[Tone.ALERT]}; }}" if grave else ""
         theme.restyle(self.alarms_frame, rim)
         self.events.draw(screen.events)
+        self.operator_bar.draw(screen.operator)
         self.status.draw(screen.status)
         self._draw_frame(screen.header.mode)
 
@@ -152,6 +164,7 @@ class DashboardWindow(QMainWindow):
         self.details = DetailsPanel()
         self.alarms = TableView(wrapped=2, pixels=15, spread=1.6)
         self.events = TableView(wrapped=1, pixels=14, log=True)
+        self.operator_bar = OperatorBarPanel()
         self.status, self.disclaimer = StatusLine(), QLabel(DISCLAIMER)
         self.disclaimer.setObjectName("status")
         self.disclaimer.setTextFormat(Qt.TextFormat.PlainText)
@@ -192,13 +205,14 @@ class DashboardWindow(QMainWindow):
         # Without this the letters of a large window would keep it from being made small.
         self.frame.setMinimumSize(960, 540)
         rows = QVBoxLayout(self.frame)
-        rows.setContentsMargins(6, 4, 6, 4)
-        rows.setSpacing(4)
+        rows.setContentsMargins(6, 3, 6, 2)
+        rows.setSpacing(3)
         rows.addWidget(self.header)
         rows.addWidget(self.guide)
         rows.addWidget(self.news)
         rows.addLayout(middle, 1)
         rows.addWidget(self.bottom)
+        rows.addWidget(self.operator_bar)
         rows.addLayout(foot)
         self.setCentralWidget(self.frame)
 
@@ -208,14 +222,23 @@ class DashboardWindow(QMainWindow):
             return
         self._scale = scale
         self.setStyleSheet(theme.style_sheet(scale))
-        panels = (self.guide, self.news, self.status, self.images, self.glance, self.trend, self.details)
+        panels = (
+            self.guide,
+            self.news,
+            self.operator_bar,
+            self.status,
+            self.images,
+            self.glance,
+            self.trend,
+            self.details,
+        )
         tables = (self.fractions, self.ledger, self.limits, self.series, self.alarms, self.events)
-        for panel in (*panels, *tables):
+        for panel in (*panels, *tables, self.operator_bar):
             panel.set_scale(scale)
         self.left.setFixedWidth(round(360 * scale))
         if not self.glance.alone:
             self.glance_frame.setFixedWidth(round(464 * scale))
-        self.bottom.setFixedHeight(round(290 * scale))
+        self.bottom.setFixedHeight(round(_BOTTOM * scale))
         if self.screen_drawn is not None:
             self.guide.draw(self.screen_drawn.guide)
 
@@ -247,7 +270,10 @@ class DashboardWindow(QMainWindow):
         self.glance.set_pixels_per_mm(per_mm)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        """Say that the window has closed."""
+        """Say that the window has closed; it stays open while something that is not recorded would be lost."""
+        if not self.may_close():
+            event.ignore()
+            return
         super().closeEvent(event)
         self.closed.emit()
 
@@ -257,10 +283,16 @@ class DashboardWindow(QMainWindow):
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         if control and key in _HISTORY_KEYS:
             self._on_action(_HISTORY_KEYS[key])
+        elif control and key in _START_STOP_KEYS:
+            # A key that is held down would start and stop in turns.
+            if not event.isAutoRepeat():
+                self.operator_bar.start_or_stop()
         elif control:
             super().keyPressEvent(event)
         elif key in _KEYS:
             self._on_action(_KEYS[key])
+        elif key in _TOOL_KEYS and self.operator_bar.bar.shown:
+            self._on_action(_TOOL_KEYS[key])
         elif event.modifiers() & Qt.KeyboardModifier.ShiftModifier and key in _CORONAL_KEYS:
             self._step_along(*_CORONAL_KEYS[key])
         elif key in _STEP_KEYS:

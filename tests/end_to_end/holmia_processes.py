@@ -158,9 +158,10 @@ def running(command: list[str]) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def listening(file: Path, plan: Path, *more: object, port: int = 0) -> Iterator[tuple[Running, int]]:
-    """`holmia listen`; stopped by SIGTERM at the end, which has to be exit status 0."""
-    command = holmia_command("listen", str(file), "--plan", str(plan), "--host", "127.0.0.1", "--port", str(port))
+def listening(file: Path, plan: Path | None, *more: object, port: int = 0) -> Iterator[tuple[Running, int]]:
+    """`holmia listen`, with or without a plan; stopped by SIGTERM at the end, which has to be exit status 0."""
+    command = holmia_command("listen", str(file), "--host", "127.0.0.1", "--port", str(port))
+    command += ["--plan", str(plan)] if plan is not None else []
     with running([*command, *map(str, more)]) as listener:
         bound = int(listener.until(lambda line: line["event"] == "listening")["port"])
         yield listener, bound

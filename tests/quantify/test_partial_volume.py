@@ -191,8 +191,8 @@ def test_another_baseline_in_the_tumour_is_its_own():
     def mean(**baselines: Array) -> float:
         return distribution(change, after.volume(), mixture(after.volume(), change, shares, ROLES, **baselines)).mean
 
-    assert abs(mean(baseline_gy=baseline)) < 0.15
-    assert abs(mean(baseline_gy=baseline)) < abs(mean()) / 3
+    assert abs(mean(baseline=baseline)) < 0.15
+    assert abs(mean(baseline=baseline)) < abs(mean()) / 3
 
 
 def test_no_correction_without_shares_or_for_a_volume_that_they_do_not_know():

@@ -170,7 +170,9 @@ class TableView(QWidget):
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         """Arrows go from cell to cell, Enter presses the row, Esc leaves; all other keys are the window's."""
         key = Qt.Key(event.key())
-        if key in _ARROWS and self._fit().rows:
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            super().keyPressEvent(event)
+        elif key in _ARROWS and self._fit().rows:
             self._at = self._moved(*_ARROWS[key])
             self._tell_focus()
             self.update()

@@ -21,8 +21,9 @@ def build_badge(
 ) -> Badge:
     """Which result the images show and why it may no longer stand for the patient.
 
-    It starts with ``EARLIER`` where a later fraction has a result; with ``STALE`` after a newer injection, while a
-    newer series arrives, after a change of plan or settings, and past the age limit; with ``RESTORED`` after a restart.
+    It starts with ``EARLIER`` where a later fraction has a result; with ``STALE`` from the start of a newer injection
+    on, while a newer series arrives, after a change of plan or settings, and past the age limit; with ``RESTORED``
+    after a restart.
     """
     if result is None:
         return Badge(text="no dose yet", state=State(sign="○", word="no dose yet", tone=Tone.MUTED))
@@ -70,6 +71,9 @@ def _stale_because(snapshot: Snapshot, result: FractionResult, now: datetime | N
     newer = [injection for injection in later if injection.time is not None]
     if newer:
         return f"{newer[-1].label} injected since"
+    under_way = next((injection for injection in later if injection.under_way), None)
+    if under_way is not None:
+        return f"{under_way.label} under way"
     if snapshot.results_inputs not in ("", snapshot.inputs):
         return "settings changed since"
     if holmium_series_arriving(snapshot) is not None:

@@ -26,10 +26,12 @@ from console.dashboard.screen.model import (
     Screen,
     Tone,
 )
-from console.dashboard.screen.news import Announcement, build_news
+from console.dashboard.screen.news import Announcement, build_news, promoted_words
 from console.dashboard.screen.next import build_next
+from console.dashboard.screen.operator_bar import build_operator_bar
 from console.dashboard.screen.planes import plane_geometries
 from console.dashboard.screen.probe import build_probe
+from console.dashboard.screen.said import SaidHere
 from console.dashboard.screen.series import series_table
 from console.dashboard.screen.trend import build_trend, series_indices
 from console.dashboard.screen.view import ViewState, reference_grid
@@ -39,6 +41,7 @@ from quantify.findings import FractionResult
 
 _DISPLAY = Settings().display
 """As shipped."""
+_SAID = SaidHere()
 
 
 def build_screen(
@@ -50,6 +53,7 @@ def build_screen(
     news: Announcement | None = None,
     display: DisplaySettings = _DISPLAY,
     status: Sequence[Cell] = (),
+    said: SaidHere = _SAID,
 ) -> Screen:
     """Everything that the window shows of a treatment.
 
@@ -63,6 +67,8 @@ def build_screen(
         Dose levels and colours of this site.
     status
         What the shell knows of the machine (listener, disk), one short sentence each.
+    said
+        What was said in this window.
     """
     now = in_the_room(snapshot, now)
     shown = shown_result(snapshot, view)
@@ -108,6 +114,7 @@ def build_screen(
         alarm_summary=alarm_summary(snapshot),
         events=events_table(snapshot.events, now=now),
         status=_status(snapshot, status),
+        operator=build_operator_bar(snapshot, now=now, mode=mode, said=said),
     )
 
 
@@ -158,6 +165,11 @@ def _status(snapshot: Snapshot, machine: Sequence[Cell]) -> tuple[Cell, ...]:
                 tooltip=snapshot.head_hash,
             )
         )
+    promoted = [revision for revision in snapshot.revisions if revision.reason]
+    if promoted:
+        told = "\n".join((*promoted[-1].differences, "Promoted in this treatment: later results are made with it."))
+        words = f"! {promoted_words(snapshot, promoted[-1])}"
+        cells.append(Cell(text=words, tone=Tone.CAUTION, tooltip=f"{words}\n{told}"))
     if snapshot.settings_sha256:
         settings = snapshot.settings_sha256
         cells.append(Cell(text=f"settings {settings[:8]}", tone=Tone.MUTED, tooltip=settings))

@@ -36,16 +36,68 @@ def _seconds(payload: dict[str, Any]) -> str:
     return f"{float(seconds):g} s" if isinstance(seconds, int | float) else "? s"
 
 
-def _injection(payload: dict[str, Any]) -> str:
+def _injection(payload: dict[str, Any], zone: tzinfo | None = None) -> str:
+    """What was said of an injection, and only that; times on the clock of `zone`."""
+    label = _label(payload)
     if payload.get("cancelled"):
-        return f"injection {_label(payload)} cancelled"
+        return f"injection {label} cancelled"
+    aborted = payload.get("aborted")
+    parts = [f"started {_clock(payload['started'], zone)}"] if payload.get("started") else []
+    if payload.get("time"):
+        parts.append(f"{'broken off' if aborted else 'ended'} {_clock(payload['time'], zone)}")
+    if payload.get("activity_MBq") is not None:
+        parts.append(formatting.activity(float(payload["activity_MBq"])))
+    elif "activity_MBq" in payload or (aborted and not payload.get("time")):
+        parts.append("activity unknown")
+    if payload.get("planned_MBq") is not None:
+        parts.append(f"{formatting.activity(float(payload['planned_MBq']))} planned")
+    for key, no in (("aborted", "not aborted"), ("outside_mri", "not outside the MRI")):
+        parts += [no] if payload.get(key) is False else []
+    if payload.get("unsaid"):
+        parts.append(f"{', '.join(_SAID.get(str(key), str(key)) for key in payload['unsaid'])} taken back")
     remarks = [words for key, words in (("aborted", "aborted"), ("outside_mri", "outside the MRI")) if payload.get(key)]
     remark = f" ({', '.join(remarks)})" if remarks else ""
-    activity, planned = payload.get("activity_MBq"), payload.get("planned_MBq")
-    if activity is None and planned is not None and not remarks:
-        return f"injection {_label(payload)}: {formatting.activity(float(planned))} planned"
-    amount = "activity unknown" if activity is None else formatting.activity(float(activity))
-    return f"injection {_label(payload)}: {amount}{remark}"
+    return f"injection {label}: {', '.join(parts) or 'planned'}{remark}"
+
+
+_SAID = {
+    "started": "start",
+    "time": "end",
+    "activity_MBq": "activity",
+    "planned_MBq": "planned activity",
+    "aborted": "that it was aborted",
+    "outside_mri": "that it was outside the MRI",
+}
+
+
+def _clock(time: object, zone: tzinfo | None) -> str:
+    try:
+        told = datetime.fromisoformat(str(time))
+    except ValueError:
+        return str(time)
+    return formatting.clock(told if zone is None or told.tzinfo is None else told.astimezone(zone))
+
+
+def _note(payload: dict[str, Any]) -> str:
+    if payload.get("retracts") is not None:
+        return f"taken back: event {payload['retracts']}"
+    return f"{payload.get('label') or 'note'}: {payload.get('text', '')}".rstrip(": ")
+
+
+def _treatment_closed(payload: dict[str, Any]) -> str:
+    return f"treatment {'closed' if payload.get('closed', True) else 'opened again'} by {payload.get('name') or '?'}"
+
+
+def _chosen(payload: dict[str, Any]) -> str:
+    sha = str(payload.get("object_sha256") or "")
+    which = f"version {sha[:8]} chosen" if sha else "the latest version counts again"
+    return f"volume {payload.get('volume', '?')}: {which}, by {payload.get('name') or '?'}"
+
+
+def _revised(payload: dict[str, Any]) -> str:
+    if payload.get("reason"):
+        return f"settings promoted by {payload.get('name') or '?'}: {payload['reason']}{_digest(payload)}"
+    return f"plan or settings revised{_digest(payload)}"
 
 
 def _assigned(payload: dict[str, Any]) -> str:
@@ -84,7 +136,7 @@ def _alarm(payload: dict[str, Any]) -> str:
 _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     Kind.TREATMENT_CREATED: lambda p: f"treatment file created, version {p.get('software_version', '?')}",
     Kind.PLAN_LOADED: lambda p: f"plan loaded{_digest(p)}",
-    Kind.PLAN_REVISED: lambda p: f"plan or settings revised{_digest(p)}",
+    Kind.PLAN_REVISED: _revised,
     Kind.LISTENER_STARTED: lambda p: f"listener {p.get('ae_title', '?')} started on port {p.get('port', '?')}",
     Kind.LISTENER_STOPPED: lambda p: "LISTENER STOPPED: no images can arrive",
     Kind.ASSOCIATION_OPENED: lambda p: f"association from {p.get('calling_ae', '?')} ({p.get('address', '?')})",
@@ -100,7 +152,6 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     Kind.LABEL_MAP_GIVEN: lambda p: (
         f"label map {p.get('name', '?')}: {', '.join(map(str, dict(p.get('labels') or {}).values())) or 'no names'}"
     ),
-    Kind.INJECTION_RECORDED: _injection,
     Kind.CLOCK_OFFSET_CONFIRMED: _offset,
     Kind.SERIES_ASSIGNED: _assigned,
     Kind.REGISTRATION_GIVEN: lambda p: (
@@ -110,7 +161,9 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     Kind.ALARM_RAISED: _alarm,
     Kind.RESULT_SHOWN: _shown,
     Kind.SNAPSHOT_TAKEN: lambda p: f"snapshot taken: {p.get('name', '?')}",
-    Kind.NOTE: lambda p: f"{p.get('label') or 'note'}: {p.get('text', '')}".rstrip(": "),
+    Kind.NOTE: _note,
+    Kind.TREATMENT_CLOSED: _treatment_closed,
+    Kind.VOLUME_CHOSEN: _chosen,
 }
 
 
@@ -127,11 +180,18 @@ _TONES = {
     Kind.LISTENER_STOPPED: Tone.CAUTION,
     Kind.INJECTION_RECORDED: Tone.ACTIVE,
     Kind.PLAN_REVISED: Tone.CAUTION,
+    Kind.TREATMENT_CLOSED: Tone.ACTIVE,
+    Kind.VOLUME_CHOSEN: Tone.CAUTION,
 }
 
 
-def event_words(event: Event) -> str:
-    """What an event says, in a sentence without the time; a kind that this version does not know is named as it is."""
+def event_words(event: Event, zone: tzinfo | None = None) -> str:
+    """What an event says, in a sentence without its time; a kind that this version does not know is named as it is.
+
+    `zone` is the room's: times that were said are told in it.
+    """
+    if event.kind == Kind.INJECTION_RECORDED:
+        return _injection(event.payload, zone)
     tell = _WORDS.get(event.kind)
     return tell(event.payload) if tell is not None else event.kind.replace("_", " ")
 
@@ -154,11 +214,18 @@ _told: deque[tuple[tuple[Event, ...], tzinfo | None, int, Table]] = deque(maxlen
 def _table(events: tuple[Event, ...], now: datetime | None, most: int) -> Table:
     told = [event for event in events if event.kind not in _NOT_TOLD][-most:]
     alarms = {a["id"]: a for e in told if e.kind == Kind.ALARM_RAISED and (a := dict(e.payload.get("alarm") or {}))}
+    zone = now.tzinfo if now is not None else None
+    by_seq = {event.seq: event for event in told}
+    struck = {e.payload.get("retracts"): e for e in told if e.kind == Kind.NOTE}
     quiet: set[str] = set()
     lines: list[tuple[Event, str, int]] = []
     for event in told:
-        words = event_words(event)
-        if event.kind == Kind.SERIES_QUIET:
+        words = event_words(event, zone)
+        if event.seq in struck and event.kind == Kind.NOTE:
+            words = f"{words}{_STRUCK}"
+        elif event.kind == Kind.NOTE and (own := by_seq.get(event.payload.get("retracts") or 0)) is not None:
+            words = f"taken back: {event_words(own, zone)} {formatting.clock_like(own.utc, now)}"
+        elif event.kind == Kind.SERIES_QUIET:
             uid = str(event.payload.get("series_instance_uid", ""))
             words = words.replace("silent", "still silent") if uid in quiet else words
             quiet.add(uid)
@@ -175,6 +242,8 @@ def _table(events: tuple[Event, ...], now: datetime | None, most: int) -> Table:
 def _row(event: Event, words: str, count: int, now: datetime | None) -> Row:
     kind = Kind(event.kind) if event.kind in _KINDS else None
     tone = _TONES.get(kind, Tone.NORMAL) if kind is not None else Tone.NORMAL
+    if words.endswith(_STRUCK):
+        tone = Tone.MUTED
     if kind is Kind.ASSOCIATION_CLOSED and event.payload.get("how") in ("aborted", "connection_lost"):
         tone = Tone.CAUTION
     time = formatting.clock_like(event.utc, now)
@@ -187,3 +256,5 @@ def _row(event: Event, words: str, count: int, now: datetime | None) -> Row:
 
 
 _KINDS = frozenset(Kind)
+_STRUCK = " – taken back"
+"""Behind a note that a later word took back."""

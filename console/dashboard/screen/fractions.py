@@ -150,6 +150,10 @@ def _state_with(snapshot: Snapshot, injection: Injection, result: FractionResult
 
 def _state_of(snapshot: Snapshot, injection: Injection) -> tuple[State, str]:
     """Of an injection that has no result yet."""
+    if injection.under_way:
+        where = ", outside MRI" if injection.outside_mri else ""
+        words = f"under way since {room_clock(snapshot, injection.started_at)}{where}"
+        return State(sign="●", word="under way", tone=Tone.ACTIVE), words
     if injection.time is None:
         if injection.aborted:
             return State(sign="!", word="aborted", tone=Tone.CAUTION), "aborted"

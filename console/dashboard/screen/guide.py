@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.dashboard.screen import formatting
 from console.dashboard.screen.model import Guide, GuideStep, Progress, State, Tone
 from console.dashboard.screen.room_time import room_clock
 from console.dashboard.screen.series import series_words
+from console.operations import under_way
 from console.snapshot import Binding, Snapshot
 from dicom_listener.images import SeriesState, SeriesStatus
 from quantify.findings import FractionStatus, Injection
@@ -32,12 +33,15 @@ class _Place:
 
 def build_guide(snapshot: Snapshot) -> Guide:
     """The five steps with exactly one current, what is waited for, and the grid of the series in question."""
-    place = _where(snapshot)
+    running = under_way(snapshot)
+    place = _where(snapshot) if running is None else _during(snapshot, running, _where(snapshot))
     state, sentence = place.state, place.sentence
     if snapshot.damage is not None:
         # What exactly is wrong stands in its alarm.
         state, sentence = _CAUTION, f"treatment file damaged, only its sound part is shown · {sentence}"
-    upcoming = _next_injection(snapshot)
+    if snapshot.closed is not None and place.step != _REVIEW:
+        sentence = f"{_closed(snapshot)} · {sentence}"
+    upcoming = running or _next_injection(snapshot)
     inject = f"Inject {upcoming.label}" if upcoming is not None else "Inject"
     words = ("Setup", "Reference", inject, "Acquire", "Review")
     steps = tuple(
@@ -69,6 +73,29 @@ def _where(snapshot: Snapshot) -> _Place:
     if snapshot.computing:
         return _Place(step=before, sentence=f"computing: {snapshot.computing}")
     return _trouble(snapshot) or _waiting(snapshot)
+
+
+def _during(snapshot: Snapshot, running: Injection, place: _Place) -> _Place:
+    """While an injection is under way that is said first; what arrives or is computed meanwhile comes after it."""
+    parts = [_which(snapshot, running.position)]
+    if running.planned_mbq is not None:
+        parts.append(f"{formatting.activity(running.planned_mbq)} planned")
+    told = ", ".join(part for part in parts if part)
+    sentence = f"● {running.label} under way since {room_clock(snapshot, running.started_at)}"
+    sentence += f" ({told})" if told else ""
+    if not _has_reference(snapshot):
+        # No step is called done that is not.
+        return replace(place, sentence=f"{sentence} · {place.sentence}", state=_CAUTION)
+    if place.series is not None or snapshot.computing or snapshot.restored or place.state is _CAUTION:
+        sentence = f"{sentence} · {place.sentence}"
+    return replace(place, step=_INJECT, sentence=sentence)
+
+
+def _closed(snapshot: Snapshot) -> str:
+    if snapshot.closed is None:
+        return ""
+    by, at = snapshot.closed
+    return f"✓ treatment closed {room_clock(snapshot, at)} by {by or 'nobody named'}"
 
 
 def _has_reference(snapshot: Snapshot) -> bool:
@@ -120,6 +147,8 @@ def _latest_of_holmium(snapshot: Snapshot) -> tuple[Binding | None, SeriesState 
 
 
 def _waiting(snapshot: Snapshot) -> _Place:
+    if snapshot.closed is not None:
+        return _Place(step=_REVIEW, sentence=f"{_closed(snapshot)}{_counts(snapshot)}")
     if not _has_reference(snapshot):
         first = snapshot.injections[0] if snapshot.injections else None
         if first is not None and first.time is not None and all(b.role != "reference" for b in snapshot.bindings):
@@ -143,10 +172,15 @@ def _waiting(snapshot: Snapshot) -> _Place:
 
 
 def _review(snapshot: Snapshot) -> str:
+    return f"every planned fraction has a result or an error{_counts(snapshot)}"
+
+
+def _counts(snapshot: Snapshot) -> str:
+    """`` (1 failed, 2 provisional)``; empty where there is neither."""
     failed = sum(r.status is FractionStatus.FAILED for r in snapshot.results)
     provisional = sum(r.status is FractionStatus.PROVISIONAL for r in snapshot.results)
     said = [f"{count} {word}" for count, word in ((failed, "failed"), (provisional, "provisional")) if count]
-    return "every planned fraction has a result or an error" + (f" ({', '.join(said)})" if said else "")
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _next_injection(snapshot: Snapshot) -> Injection | None:

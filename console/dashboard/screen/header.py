@@ -8,6 +8,7 @@ from datetime import datetime
 from config.settings import Settings
 from console.dashboard.screen import formatting
 from console.dashboard.screen.model import Cell, Header, Tone
+from console.dashboard.screen.room_time import room_clock
 from console.snapshot import Mode, Snapshot
 
 _MODE_WORDS = {
@@ -33,11 +34,16 @@ def build_header(snapshot: Snapshot, now: datetime | None, mode: Mode) -> Header
         patient=snapshot.patient_name.replace("^", " ").strip() or "NAME NOT KNOWN",
         patient_details=" · ".join(details),
         mode=mode,
-        mode_words=_MODE_WORDS[mode],
+        mode_words=_MODE_WORDS[mode] + _closed(snapshot),
         clock=now.strftime("%H:%M:%S") if now is not None else "--:--:--",
         clock_note="" if now is None else now.strftime("%Y-%m-%d UTC%z"),
         scanner=_scanner(snapshot),
     )
+
+
+def _closed(snapshot: Snapshot) -> str:
+    """Nothing more is given: that is said beside LIVE, which alone would promise more."""
+    return f" · ✓ CLOSED {room_clock(snapshot, snapshot.closed[1])}" if snapshot.closed is not None else ""
 
 
 def _scanner(snapshot: Snapshot) -> Cell:

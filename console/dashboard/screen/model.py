@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from console.dashboard.screen.planes import PlaneGeometry
-from console.dashboard.screen.view import Details, Quantity
+from console.dashboard.screen.view import Action, Details, Quantity
 from console.snapshot import Mode
 from quantify.model import Array, FloatArray
 
@@ -374,6 +374,38 @@ class LayersOn:
     probe: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class BarButton:
+    """A button of the operator's bar: what it says, what a press does (None: it cannot be pressed now, and why)."""
+
+    words: str
+    action: Action | None = None
+    sign: str = ""
+    detail: str = ""
+    """What belongs to the word, beside it: planned activity, since when."""
+    tone: Tone = Tone.NORMAL
+    tooltip: str = ""
+
+    @property
+    def text(self) -> str:
+        """Shape, word and detail."""
+        return " · ".join(part for part in (f"{self.sign} {self.words}".strip(), self.detail) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorBar:
+    """What an operator says with one press. A replay has none: nothing is recorded there."""
+
+    shown: bool = False
+    main: BarButton = BarButton(words="")
+    """Start or stop of an injection."""
+    taps: tuple[BarButton, ...] = ()
+    said: State = State(sign="", word="")
+    """What was said last in this window, or why it could not be recorded."""
+    undo: BarButton = BarButton(words="undo")
+    tools: tuple[BarButton, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Screen:
     """Everything on the window at one moment."""
@@ -410,3 +442,4 @@ class Screen:
     status: tuple[Cell, ...]
     geometries: tuple[PlaneGeometry, ...] = ()
     """Axial, coronal and sagittal, whichever of them are drawn."""
+    operator: OperatorBar = OperatorBar()

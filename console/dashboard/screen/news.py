@@ -22,6 +22,11 @@ _DIFFERENCES_TOLD = 3
 _BETWEEN = "  |  "
 _GRAVITY = (Tone.ALERT, Tone.CAUTION, Tone.GOOD, Tone.ACTIVE, Tone.MUTED)
 _RANK = {tone: rank for rank, tone in enumerate(_GRAVITY)}
+_PLAN_ALONE = tuple(
+    f"plan.{key}"
+    for key in ("patient", "injections", "vials", "residuals", "positions", "structures", "limits", "time_zone")
+)
+"""What of a plan is no setting of the computation."""
 _NO_NEWS = News(text="no news yet", state=State(sign="", word="none", tone=Tone.MUTED))
 _VIEW = ViewState()
 _HELP = "A new or changed result, a failed one, or a change of settings. ± is one standard uncertainty (k = 1), Gy."
@@ -99,7 +104,9 @@ def _on_record(after: Snapshot, now: datetime | None) -> list[Announcement]:
     if after.revisions:
         last = after.revisions[-1]
         when = room_clock(after, last.at)
-        text += f" · settings changed {len(after.revisions)} ×, last {when} by {last.by}"
+        what = "settings" if any(_of_settings(own) for own in after.revisions) else "plan"
+        text += f" · {what} changed {len(after.revisions)} ×, last {when} by {last.by}"
+        text += f": {last.reason}" if last.reason else ""
         tone = Tone.CAUTION
     return [Announcement(text=text, tone=tone, at=now)]
 
@@ -145,10 +152,24 @@ def _joined(parts: Sequence[Announcement], now: datetime | None) -> Announcement
 def _revised(revision: PlanRevision, after: Snapshot, now: datetime | None) -> Announcement:
     told = revision.differences[:_DIFFERENCES_TOLD]
     more = len(revision.differences) - len(told)
-    head = f"SETTINGS CHANGED {room_clock(after, revision.at)} by {revision.by}"
+    what = "SETTINGS" if _of_settings(revision) else "PLAN"
+    head = f"{what} CHANGED {room_clock(after, revision.at)} by {revision.by}"
+    if revision.reason:
+        head = promoted_words(after, revision).replace("settings changed", "SETTINGS CHANGED", 1)
     text = f"{head}: {'; '.join(told) or 'no value differs'}{f'; + {more} more' if more else ''}"
     whole = f"{head}: {'; '.join(revision.differences)}" if more else ""
     return Announcement(text=text, tone=Tone.CAUTION, at=now, lasting=True, whole=whole)
+
+
+def promoted_words(snapshot: Snapshot, revision: PlanRevision) -> str:
+    """``settings changed by J. Jansen at 10:31: calibration of March``."""
+    return f"settings changed by {revision.by} at {room_clock(snapshot, revision.at)}: {revision.reason}"
+
+
+def _of_settings(revision: PlanRevision) -> bool:
+    """Whether it changed what doses are computed with; else the plan alone: injections, vials, volumes."""
+    own = [one for one in revision.differences if not one.startswith(_PLAN_ALONE)]
+    return bool(revision.reason or own or not revision.differences)
 
 
 def _new(result: FractionResult, earlier: Sequence[FractionResult], now: datetime | None) -> Announcement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from console.operations import Operation
 from console.snapshot import Snapshot
 from quantify.model import Grid
 
@@ -30,6 +31,19 @@ class Details(StrEnum):
 
     DVH = "dvh"
     VOLUMES = "volumes"
+
+
+class Tool(StrEnum):
+    """The dialogs in which somebody types or draws."""
+
+    SETUP = "setup"
+    INJECTIONS = "injections"
+    SERIES = "series"
+    REGISTRATION = "registration"
+    VOLUMES = "volumes"
+    DRAWING = "drawing"
+    CONNECTION = "connection"
+    TUNING = "tuning"
 
 
 class Flicker(StrEnum):
@@ -154,11 +168,30 @@ class TogglePause:
     """Halt a replay, or let it go on."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenTool:
+    """Open a dialog, or bring it to the front."""
+
+    tool: Tool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operate:
+    """Somebody says something of the treatment."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoOperation:
+    """Take back, by a later word, what was said last."""
+
+
 OfTheView = (
     PlaceCrosshair | SelectFraction | ToggleLayer | ShowQuantity | ToggleCompare | ToggleFlicker | Flip | ToggleProbe
     | Hover | ShowDetails
 )  # fmt: skip
-OfTheTreatment = AcknowledgeAlarms | TakeSnapshot | TogglePause
+OfTheTreatment = AcknowledgeAlarms | TakeSnapshot | TogglePause | OpenTool | Operate | UndoOperation
 Action = OfTheView | OfTheTreatment | StepView | DismissNews
 
 

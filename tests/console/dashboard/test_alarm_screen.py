@@ -16,7 +16,7 @@ from treatments import START
 
 from console import alarms as alarm_module
 from console import machine as machine_module
-from console.dashboard.panels.acknowledge_dialog import NOT_CLEARING, AcknowledgeDialog
+from console.dashboard.dialogs.acknowledge_dialog import NOT_CLEARING, AcknowledgeDialog
 from console.dashboard.panels.table_panel import TableView
 from console.dashboard.screen.alarms import _MEANING, alarm_summary, alarm_words, alarms_table
 from console.dashboard.screen.events import event_words, events_table
