@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from conftest import coarse_options
-from holmia_processes import events_of, listening, quantified
+from holmia_processes import events_of, listening, map_arrays, quantified
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QWidget
@@ -26,6 +28,7 @@ from console.dashboard.dialogs.drawing_dialog import DrawingDialog
 from console.dashboard.dialogs.injection_dialog import InjectionDialog
 from console.dashboard.dialogs.series_dialog import SeriesDialog
 from console.dashboard.dialogs.setup_dialog import SetupDialog
+from console.dashboard.dialogs.tuning_dialog import TuningDialog
 from console.dashboard.dialogs.volumes_dialog import VolumesDialog
 from console.dashboard.screen.view import Tool
 from console.demo.phantom import Phantom
@@ -38,6 +41,8 @@ from quantify.findings import FractionStatus
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("operated"), pytest.mark.usefixtures("in_order")]
 
 OPERATOR = "A. Operator"
+ZONE = ZoneInfo("Europe/Amsterdam")
+DENSITY = "quantification.tissue_density_g_per_mL"
 PROTOCOL = AcquisitionOptions(
     shape=(12, 40, 60), spacing_mm=(13.3, 6.6, 6.6), echo_times_s=(0.0012, 0.004, 0.012), subsamples=1
 )
@@ -229,6 +234,7 @@ def give(room: Watched, course: Course, number: int) -> None:
 def test_a_drawing_that_is_not_saved_keeps_the_window_open(room: Watched) -> None:
     dialog = opened(room, Qt.Key.Key_F7, Tool.DRAWING)
     assert isinstance(dialog, DrawingDialog)
+    typed(dialog.panel.tool_view.editors["radius"], "70")
     dialog.bar.place.click()
     assert not room.window.close()
     assert dialog.asking.isVisible()
@@ -275,10 +281,54 @@ def test_the_last_fraction_is_seen_and_the_file_alone_gives_the_same(
     until(room, lambda: room.result(2) is not None and not room.snapshot.computing, "the last result")
     assert room.snapshot.complete
     document = quantified(room.record.path, tmp_path / "out")
-    zone = room.snapshot.results[0].acquired_at.tzinfo
-    shown = [fraction_document(result, zone) for result in room.snapshot.results]
+    shown = [fraction_document(result, ZONE) for result in room.snapshot.results]
     assert [f["volumes"] for f in document["fractions"]] == [f["volumes"] for f in shown]
     assert document["fractions"][-1]["volumes"]["Tumour 1"]["dose_mean_Gy"] > 5.0
+
+
+def test_a_draft_is_what_the_command_line_gives_bit_for_bit_and_is_promoted(room: Watched, tmp_path: Path) -> None:
+    active = room.result(2).volumes["Tumour 1"].dose_mean_gy
+    dialog = opened(room, Qt.Key.Key_F9, Tool.TUNING)
+    assert isinstance(dialog, TuningDialog)
+    density = dialog.settings.rows[DENSITY].editor
+    assert not density.isEnabled()
+    typed(dialog.lock_row.field, "P. Jansen")
+    QTest.keyClick(dialog.lock_row.field, Qt.Key.Key_Return)
+    typed(density, "much")
+    assert dialog.settings.rows[DENSITY].verdict.text()
+    typed(density, "1.2")
+
+    def mapped() -> bool:
+        shown = dialog.drafted.shown
+        return (
+            shown is not None
+            and shown.overrides == dialog.drafted.wanted != {}
+            and len(shown.results) == 2
+            and all(result.maps is not None for result in shown.results)
+        )
+
+    until(room, mapped, "the draft and its maps")
+    told, draft = dialog.command.text(), dialog.drafted.shown
+    assert told == f"--set {DENSITY}=1.2"
+    document = quantified(room.record.path, tmp_path / "set", *told.split())
+    shown = [fraction_document(result, ZONE) for result in draft.results]
+    assert [f["volumes"] for f in document["fractions"]] == [f["volumes"] for f in shown]
+    assert [f["trend"] for f in document["fractions"]] == [f["trend"] for f in shown]
+    for result in draft.results:
+        map_of = tmp_path / "set" / "maps" / f"dose_RHA_f{result.fraction}.nii.gz"
+        np.testing.assert_array_equal(map_arrays(tmp_path / "set")[map_of.name], result.maps.dose.values)
+    assert room.result(2).volumes["Tumour 1"].dose_mean_gy == active, "nothing of the active settings is touched"
+    dialog.promote_button.click()
+    typed(dialog.page.reason, "the density of this liver as measured by CT")
+    dialog.page.record.click()
+    until(room, lambda: room.result(2).volumes["Tumour 1"].dose_mean_gy != active, "what was promoted")
+    revision = room.snapshot.revisions[-1]
+    assert (revision.by, revision.reason) == ("P. Jansen", "the density of this liver as measured by CT")
+    assert any("P. Jansen" in cell.text for cell in room.screen.status)
+    drafted = [r.volumes for r in draft.results]
+    until(room, lambda: [r.volumes for r in room.snapshot.results] == drafted, "the draft's own numbers")
+    dialog.close()
+    assert not dialog.unlocked
 
 
 def test_an_edited_volume_is_a_new_version_and_the_old_one_gives_what_it_gave(room: Watched) -> None:
