@@ -14,6 +14,7 @@ from benchmarks.kernels import kernel_rows
 from benchmarks.latency import latency_rows, share_text
 from benchmarks.storage import inserts_per_second, received_per_second
 from benchmarks.timing import table
+from benchmarks.tuning import tuning_rows
 from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomOptions, write_phantom
 
@@ -31,6 +32,7 @@ def main() -> None:
         latency = latency_rows(phantom, folder)
         tell("frames …")
         frames = [*frame_rows(), *live_frame_rows(folder, tell)]
+        tuning = tuning_rows(folder, tell)
         tell("kernels …")
         kernels = kernel_rows(phantom)
         tell("storage and network …")
@@ -38,7 +40,7 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     load = os.getloadavg()[0]
     print(f"Holmia benchmark: {machine}, load {load:.1f} at the end\n")
-    print(table([*latency, *frames, *kernels, *storage]))
+    print(table([*latency, *frames, *tuning, *kernels, *storage]))
     print(f"\n{share_text(latency)}")
     if load > (os.cpu_count() or 1) + 1:
         print("The machine was busy with other work: times are longer than they need be.")

@@ -28,7 +28,7 @@ _PATIENCE_S = 300.0
 _BATCH = 16
 """Events that the console takes together while images arrive: about that many come between two polls."""
 _PARTS = {
-    "fit": ("fit_series",),
+    "fit": ("fit_r2star",),
     "registration": ("register",),
     "signal shares and resampling": ("align",),
     "holmium map": ("holmium_map",),

@@ -274,7 +274,7 @@ def _of_series(
         if binding.role == "superseded":
             text = (
                 f"Two holmium series after {binding.position} F{binding.fraction}: the last is used. "
-                "A repeat, an unlogged injection, or a new baseline?"
+                "A repeat, an unlogged injection, or a new baseline? Answer in Series (F4) or by holmia assign."
             )
             yield _alarm(Priority.MEDIUM, "ambiguous_series", text, when, **own)  # type: ignore[arg-type]
         if binding.role == "refused":

@@ -87,7 +87,7 @@ class Basis:
     def region_of(self) -> Volume | FittedSeries:
         """What the region is made of: the liver, or the reference where there is none."""
         liver = self.volumes.liver
-        return self.reference.fitted if liver is None or not (liver.occupancy > 0).any() else liver
+        return self.reference.fitted if liver is None or not liver.inside.size else liver
 
     @property
     def region(self) -> NDArray[np.bool_]:

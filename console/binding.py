@@ -19,16 +19,21 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
 
     `structures_on` are the UIDs of the series that the structures were drawn on. The last complete multi-echo
     gradient echo before the first injection is the reference until a fraction has been held against one; the complete
-    series after injection k and before injection k+1 is fraction k; of two in one window the last is used.
+    series after injection k and before injection k+1 is fraction k; of two in one window the last is used. What was
+    begun between the recorded start and end of an injection is neither: one of the times is wrong.
     """
-    happened = [i for i in injections(treatment) if i.time is not None]
+    every = injections(treatment)
+    happened = [i for i in every if i.time is not None]
     offset_s = treatment.clock_offset_s or 0.0
     usable = [s for s in states if s.status == SeriesStatus.COMPLETE and s.holmium_refusal is None]
-    automatic = [s for s in usable if s.key not in treatment.assignments]
+    during = {s.key: own for s in states if (own := _during(s, every, offset_s)) is not None}
+    automatic = [s for s in usable if s.key not in treatment.assignments and s.key not in during]
     before = [s for s in automatic if _window(s, happened, offset_s) is None]
     assigned_reference = [key for key, said in treatment.assignments.items() if said["role"] == "reference"]
     locked = next((s for s in states if s.key == treatment.reference_key), None)
-    if locked is not None and (locked.key in treatment.assignments or _window(locked, happened, offset_s) is not None):
+    if locked is not None and (
+        locked.key in treatment.assignments or locked.key in during or _window(locked, happened, offset_s) is not None
+    ):
         locked = None
     reference = locked or (before[-1] if before else None)
     if assigned_reference:
@@ -41,7 +46,10 @@ def bind(treatment: Treatment, states: Sequence[SeriesState], structures_on: fro
     for key, said in treatment.assignments.items():
         if said["role"] == "fraction":
             windows[str(said["position"]), int(said["fraction"])] = key  # what the operator says wins
-    return tuple(_binding(state, treatment, reference, windows, happened, structures_on) for state in states)
+    return tuple(
+        _binding(state, treatment, reference, windows, happened, structures_on, during.get(state.key))
+        for state in states
+    )
 
 
 def _binding(
@@ -51,6 +59,7 @@ def _binding(
     windows: Mapping[Key, str],
     happened: Sequence[Injection],
     structures_on: frozenset[str],
+    during: Injection | None,
 ) -> Binding:
     said = treatment.assignments.get(state.key)
     if said is not None:
@@ -60,7 +69,7 @@ def _binding(
         return Binding(
             series_key=state.key, role="reference" if fault is None else "refused", why=fault or _WHY_REFERENCE
         )
-    injection = _window(state, happened, treatment.clock_offset_s or 0.0)
+    injection = during or _window(state, happened, treatment.clock_offset_s or 0.0)
     # Structures may be drawn on a fraction's own series: that stays a fraction.
     may_be_a_fraction = state.holmium_refusal is None and injection is not None
     if structures_on.intersection(state.series_instance_uids) and not may_be_a_fraction:
@@ -77,7 +86,7 @@ def _binding(
             role="repeatability",
             why="acquired before the first injection, not the last such series",
         )
-    fault = _protocol_fault(state, reference, treatment)
+    fault = _begun_during(during) if during is not None else _protocol_fault(state, reference, treatment)
     if fault is not None:
         return Binding(
             series_key=state.key, role="refused", position=injection.position, fraction=injection.fraction, why=fault
@@ -140,6 +149,22 @@ def _window(state: SeriesState, happened: Sequence[Injection], clock_offset_s: f
     start = state.acquired_at - timedelta(seconds=clock_offset_s)
     earlier = [i for i in happened if i.time is not None and i.time <= start]
     return earlier[-1] if earlier else None
+
+
+def _during(state: SeriesState, every: Sequence[Injection], clock_offset_s: float) -> Injection | None:
+    """The injection that was under way when the acquisition started, by what was recorded; None if none was."""
+    if state.acquired_at is None:
+        return None
+    start = state.acquired_at - timedelta(seconds=clock_offset_s)
+    begun = (i for i in every if i.started_at is not None and i.started_at <= start)
+    return next((i for i in begun if i.time is None or start < i.time), None)
+
+
+def _begun_during(injection: Injection) -> str:
+    """Why it is neither before nor after: an end that is recorded late would make it the reference, or another's."""
+    if injection.time is None:
+        return f"it was begun while {injection.label} is under way: say when that ended, or what the series is"
+    return f"it was begun before {injection.label} had ended: correct that end, or say what the series is"
 
 
 def _calibration_fault(state: SeriesState, treatment: Treatment) -> str | None:

@@ -1,7 +1,7 @@
 """A draft beside the treatment in force: the same file with other settings, by an engine that records nothing.
 
-What a draft is looked at for comes first: its numbers, then its maps, the latest fraction's before the others'. A newer
-draft takes the place of one whose maps are still on their way.
+What a draft is looked at for comes first: means, percentiles, recovery and trend; then intervals, curves and maps, the
+latest fraction's before the others'. A newer draft takes the place of one of which these are still on their way.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Draft:
         Where new overrides come from; of several the last one counts.
     tell
         Takes snapshots and refusals. A snapshot's results are the present draft's when its ``results_inputs`` are its
-        ``inputs``; a result without maps, and without an error, is one whose maps follow.
+        ``inputs``; a result without maps, and without an error, is one whose maps follow, and so are most intervals
+        of one whose volumes have that of the mean alone.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Draft:
     ) -> None:
         self._record, self._engine, self._drafts, self._tell = record, engine, drafts, tell
         self._told_at = 0.0
+        self._reading = False
+        """Whether it was told that the file is being read: then it has to be told that it was."""
         engine.announce_to(self._announce)
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -65,7 +68,8 @@ class Draft:
             if batch:
                 self._tell_progress(batch[-1])
                 continue
-            if self._engine.dirty:
+            if self._engine.dirty or self._reading:
+                self._reading = False
                 self._compute()
             self._lay_over(self._next())
 
@@ -104,8 +108,9 @@ class Draft:
         for result in reversed(self._engine.results):
             if not self._drafts.empty():
                 return  # nobody looks at these any more
-            if result.error is None and result.maps is None:
-                self._engine.draw(result.key)
+            told = self._engine.results
+            self._engine.draw(result.key)
+            if any(now is not before for now, before in zip(self._engine.results, told, strict=True)):
                 self._publish(self._engine.snapshot())
 
     def _announce(self, words: str) -> None:
@@ -113,7 +118,8 @@ class Draft:
             self._publish(self._engine.snapshot(computing=words))
 
     def _tell_progress(self, event: Event) -> None:
-        if time.monotonic() - self._told_at >= _TELL_S:
+        if self._engine.dirty and time.monotonic() - self._told_at >= _TELL_S:
+            self._reading = True
             percent = 100 * event.seq // max(self._record.head().seq, 1)
             self._publish(self._engine.snapshot(computing=f"reading the treatment file: {percent} %"))
 

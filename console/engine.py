@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from config.settings import QuantificationSettings, Settings, settings_sha256
@@ -25,10 +24,12 @@ from console.treatment import Treatment, fold, injections, laid_over
 from dicom_listener.assembly import Assembly
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, StructureSet
-from quantify.findings import Alarm, FractionResult, Injection, Priority
+from quantify.findings import Alarm, FractionResult, Injection
 from quantify.model import EchoSeries
 
 _EVENTS_KEPT = 200
+_UNREAD_TOLD = 4
+"""Sentences on what cannot be read: those that follow are of the same cause."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ class Engine:
             if event.kind in (Kind.SERIES_ASSIGNED, Kind.REGISTRATION_GIVEN):
                 # What was said under an earlier key is of the same series: the new word has to replace it.
                 self._treatment = self._by_present_keys()
-                key = event.payload["series_key"]
+                key = str(event.payload.get("series_key", ""))
                 event = replace(event, payload={**event.payload, "series_key": self._assembly.resolve(key) or key})
             before = self._treatment
             self._treatment = fold(self._treatment, event, self._overrides)
@@ -314,6 +315,15 @@ class Engine:
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
+    def _missing(self) -> str | None:
+        """What of the file is not in anything here: what is damaged, and what this version cannot read."""
+        told = [self._damage] if self._damage is not None else []
+        told += [
+            f"Event {event.seq} ({event.kind.replace('_', ' ')}) cannot be read by this version and counts for nothing."
+            for event in self._treatment.unread
+        ]
+        return " ".join(told[:_UNREAD_TOLD]) or None
+
     def _find_alarms(self, states: Sequence[SeriesState]) -> tuple[Alarm, ...]:
         plan, settings = self._treatment.plan, self._treatment.alarms
         if plan is None or settings is None or self._created_at is None:
@@ -332,7 +342,7 @@ class Engine:
             quarantined=self._treatment.quarantined,
             storage_failed=self._treatment.storage_failed,
             objections=self._arrivals.objections,
-            damage=self._damage,
+            damage=self._missing(),
             structure_faults=self._outcome.volumes.faults if self._structure_sets else (),
             fault=self._outcome.fault,
             since=reference.acquired_at if reference is not None else self._created_at,
@@ -371,8 +381,9 @@ class Engine:
         all_injections = injections(treatment)
         done = {result.key for result in results}
         happened = [i for i in all_injections if i.time is not None]
-        given_up = {i.key for i in all_injections if i.aborted and i.time is None}
-        awaited = next((i.key for i in all_injections if i.key not in done | given_up), None)
+        # Given up before it began, or given where no series follows.
+        unseen = {i.key for i in all_injections if (i.aborted if i.time is None else i.outside_mri)}
+        awaited = next((i.key for i in all_injections if i.key not in done | unseen), None)
         imaged = [i for i, result in enumerate(results) if result.error is None]
         after = happened[imaged[-1] + 1 :] if imaged else happened
         settings = (
@@ -406,7 +417,7 @@ class Engine:
             imaged=self._outcome.imaged,
             revisions=treatment.revisions,
             methods=self._outcome.methods,
-            damage=self._damage,
+            damage=self._missing(),
             awaited=awaited,
             not_imaged_mbq=_total_mbq(after),
             alarms=self._raised(all_active=bool(shown) and not self._outcome.results),
@@ -434,7 +445,7 @@ class Engine:
         Before anything has been computed it is not known whether the cause of a recorded one has gone: `all_active`.
         """
         active = {alarm.id for alarm in self._alarms}
-        every = {**{key: _alarm_of(said) for key, said in self._treatment.raised.items()}, **self._latched}
+        every = {**self._treatment.raised, **self._latched}
         raised = []
         for key, alarm in every.items():
             who, when = self._treatment.acknowledged.get(key, (None, None))
@@ -454,16 +465,3 @@ def _inputs(treatment: Treatment) -> str:
     if treatment.plan is None or treatment.quantification is None:
         return ""
     return f"{treatment.plan.sha256}/{settings_sha256(treatment.quantification)}"
-
-
-def _alarm_of(said: Mapping[str, Any]) -> Alarm:
-    return Alarm(
-        id=said["id"],
-        priority=Priority(said["priority"]),
-        kind=said["kind"],
-        text=said["text"],
-        raised_at=datetime.fromisoformat(said["raised_at"]),
-        position=said.get("position"),
-        fraction=said.get("fraction"),
-        volume=said.get("volume"),
-    )

@@ -37,6 +37,8 @@ _BETWEEN_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _NICENESS = 10
 """The window comes first when the processor is short."""
+_NICENESS_OF_DRAFTS = 12
+"""Then the treatment in force, then what is only tried."""
 _GRACE_S = 2.0
 _EXIT_FAILED = 1
 
@@ -85,8 +87,6 @@ def main() -> None:
     """Do what the window asks until it says stop."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # meant for the window, which ends this process
         signal.signal(ignored, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
-        os.nice(_NICENESS)
     try:
         channel = Channel(socket.socket(fileno=os.dup(0)))
         (request,) = channel.receive(limit_bytes=_COMMAND_BYTES)
@@ -95,6 +95,8 @@ def main() -> None:
             "The engine's process can run here. The console starts it, and asks it over a socket."
         ) from None
     task = pickle.loads(request)
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS_OF_DRAFTS if isinstance(task, Tuning) else _NICENESS)
     orders = _Orders()
     threading.Thread(target=_listen, args=(channel, orders), name="holmia-orders", daemon=True).start()
     sender = Sender(channel)

@@ -148,10 +148,10 @@ def look_at(path: Path, record: Path | None = None) -> GivenFile:
 
 def _is_treatment(path: Path, record: Path | None) -> bool:
     """Whether it is a treatment file, its log or index."""
-    there = path.resolve()
+    there = Path(os.path.realpath(path))  # `Path.resolve` raises where links lead to each other
     if _TREATMENT in there.name or record is None:
         return _TREATMENT in there.name
-    own = record.resolve()
+    own = Path(os.path.realpath(record))
     return there.parent == own.parent and there.name in {own.name + more for more in ("", "-wal", "-shm", "-journal")}
 
 
@@ -212,6 +212,9 @@ def previews(
                 yield _previewed(file, decoding, snapshot, time_zone, stopped)
             except DecodingProcessError as error:
                 yield FilePreview(file=replace(file, refusal=str(error)))
+    if len(paths) >= _MOST_FILES:
+        told = f"There are more than {_MOST_FILES} files: those after this one were not looked at; give fewer."
+        yield FilePreview(file=GivenFile(path=paths[-1], refusal=told))
 
 
 def _previewed(

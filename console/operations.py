@@ -13,7 +13,7 @@ from typing import Any
 from config.base import canonical_sha256
 from config.errors import ConfigurationError
 from config.plan import plan_from_mapping
-from config.settings import Settings
+from config.settings import Settings, settings_from_mapping
 from console.snapshot import Binding, Snapshot
 from dicom_listener.events import Kind
 from quantify.findings import Injection
@@ -104,9 +104,9 @@ class GiveRegistration:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmClock:
-    """The scanner's clock minus true time, s."""
+    """The scanner's clock minus true time, s; None takes an earlier word back."""
 
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +258,7 @@ def words_of(operation: Operation, snapshot: Snapshot, *, name: str, at: datetim
             payload = {"series_key": key, "reference_to_series_lps_mm": rows, "name": name}
             return (Word(kind=Kind.REGISTRATION_GIVEN, payload=payload),)
         case ConfirmClock(seconds=seconds):
-            if not abs(seconds) <= _LARGEST_OFFSET_S:
+            if seconds is not None and not abs(seconds) <= _LARGEST_OFFSET_S:
                 raise OperationError(f"{seconds:g} s is more than a day; give seconds.")
             return (Word(kind=Kind.CLOCK_OFFSET_CONFIRMED, payload={"seconds": seconds, "name": name}),)
         case RevisePlan(plan=plan, reason=reason, name=own_name):
@@ -280,7 +280,8 @@ def words_of(operation: Operation, snapshot: Snapshot, *, name: str, at: datetim
 def undo_of(operation: Operation, before: Snapshot) -> Operation | None:
     """What takes an operation back, said later; None where nothing can. `before` is what was known when it was said.
 
-    A note is taken back by its number: `RetractNote`. A drawing by choosing the version before (`ChooseVolume`).
+    A note is taken back by its number: `RetractNote`. A drawing by choosing the version before (`ChooseVolume`), where
+    there is one.
     """
     match operation:
         case RecordInjection(said=said, unsaid=unsaid, cancelled=cancelled):
@@ -314,11 +315,14 @@ def undo_of(operation: Operation, before: Snapshot) -> Operation | None:
             matrix, _ = before.given_registrations.get(key, ((), ""))
             return GiveRegistration(series_key=key, reference_to_series_lps_mm=matrix)
         case ConfirmClock():
-            return ConfirmClock(seconds=before.clock_offset_s or 0.0)
+            return ConfirmClock(seconds=before.clock_offset_s)
         case RevisePlan(reason=reason) if before.loaded:
             return RevisePlan(plan=before.loaded["plan"], reason=f"taken back: {reason}" if reason else "")
         case ChooseVolume(volume=volume):
             return ChooseVolume(volume=volume, object_sha256=before.chosen_volumes.get(volume, ""))
+        case GiveVolumes(labels=labels, plan=None) if all(n in before.volume_sources for n in labels.values()):
+            sha256 = {name: before.volume_sources[name].sha256 for name in labels.values()}
+            return Together(operations=tuple(ChooseVolume(volume=n, object_sha256=own) for n, own in sha256.items()))
         case CloseTreatment(closed=closed):
             return CloseTreatment(closed=not closed)
         case Together(operations=operations):
@@ -331,11 +335,12 @@ def undo_of(operation: Operation, before: Snapshot) -> Operation | None:
 def _injection_word(operation: RecordInjection, snapshot: Snapshot, name: str, at: datetime) -> Word:
     label = f"{operation.position} F{operation.fraction}"
     running = under_way(snapshot)
-    if operation.said.get("started"):
-        if snapshot.closed is not None:
-            raise OperationError("The treatment is closed; open it again before another injection.")
-        if running is not None and running.key != operation.key:
-            raise OperationError(f"{running.label} is under way; say that it has ended first.")
+    known = next((i for i in snapshot.injections if i.key == operation.key), None)
+    happens = operation.said.get("time") and (known is None or (known.time is None and not known.under_way))
+    if snapshot.closed is not None and (operation.said.get("started") or happens):
+        raise OperationError("The treatment is closed; open it again before another injection.")
+    if operation.said.get("started") and running is not None and running.key != operation.key:
+        raise OperationError(f"{running.label} is under way; say that it has ended first.")
     for key, what in (("started", "start"), ("time", "end")):
         said = operation.said.get(key)
         if said is not None and datetime.fromisoformat(str(said)) > at:
@@ -360,7 +365,9 @@ def _moment(operation: RecordInjection, snapshot: Snapshot, key: str) -> datetim
 
 
 def _to_come(position: str, snapshot: Snapshot) -> list[Injection]:
-    return [i for i in snapshot.injections if i.position == position and i.time is None and not i.under_way]
+    """What has not begun; of what was aborted something may have been delivered, whenever it was."""
+    own = [i for i in snapshot.injections if i.position == position]
+    return [i for i in own if i.time is None and not i.under_way and not i.aborted]
 
 
 def _given_up(position: str, snapshot: Snapshot, name: str) -> tuple[Word, ...]:
@@ -423,14 +430,17 @@ def plan_payload(plan: Mapping[str, Any], site: Settings, settings: Mapping[str,
     """
     try:
         checked = plan_from_mapping(plan, site_time_zone=site.site.time_zone)
+        own = {"quantification": site.quantification.to_mapping(), "alarms": site.alarms.to_mapping()}
+        in_force = dict(settings) if settings else own
+        # What does not go together with the recorded settings could not be read back.
+        checked.quantification_settings(settings_from_mapping(in_force).quantification)
     except ConfigurationError as error:
         raise OperationError("\n".join(error.faults)) from error
     mapping = checked.to_mapping()
-    own = {"quantification": site.quantification.to_mapping(), "alarms": site.alarms.to_mapping()}
     return {
         "plan": mapping,
         "sha256": canonical_sha256(mapping),
-        "settings": dict(settings) if settings else own,
+        "settings": in_force,
         "time_zone": site.site.time_zone,
     }
 

@@ -6,26 +6,29 @@ pace of the events nor the moment of asking can change a result.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from config.plan import TreatmentPlan
 from config.settings import QuantificationSettings
 from console.basis import Basis, Drawn, ReferenceFit, fit_reference, with_reference_mode
+from console.bound_series import Bound, is_before, is_complete
 from console.course import due, outlook, unimaged
 from console.methods import treatment_methods
+from console.placed_structures import placed_structures
 from console.series_maps import Seen, SeriesMaps, series_maps
 from console.snapshot import Anatomy, Binding, ImagedSeries
-from console.structures import TreatmentVolumes, brought_over, in_the_frame_drawn_on, treatment_volumes
+from console.structures import TreatmentVolumes, in_the_frame_drawn_on, treatment_volumes
 from console.treatment import Treatment, after_contrast, injections, isotope_of
 from dicom_listener.images import SeriesState, SeriesStatus, StructureSet
-from quantify.anatomy import register_anatomy
 from quantify.echoes import common_echoes, with_echoes
 from quantify.findings import FractionResult, Injection, Registration, RegistrationStatus
 from quantify.holmium import FittedSeries
-from quantify.model import Array, EchoSeries, Grid, ParametricMap
+from quantify.model import Array, EchoSeries, ParametricMap
 from quantify.pipeline import (
     Evaluated,
     ImagedFraction,
@@ -63,19 +66,6 @@ class Outcome:
         return replace(self, evaluated=tuple(e.with_maps() if e.result.key == key else e for e in self.evaluated))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bound:
-    """The series of a treatment with what each is to it."""
-
-    bindings: Sequence[Binding]
-    by_key: Mapping[str, SeriesState]
-
-    def of(self, role: str) -> list[tuple[Binding, SeriesState]]:
-        """The complete series of a role, in order of acquisition."""
-        every = [(b, self.by_key[b.series_key]) for b in self.bindings if b.role == role]
-        return [(binding, state) for binding, state in every if state.status == SeriesStatus.COMPLETE]
-
-
 class Quantifier:
     """Computes the outcome of a treatment again and again, as it grows.
 
@@ -88,7 +78,9 @@ class Quantifier:
     """
 
     def __init__(self, *, voxels: Callable[[SeriesState], EchoSeries], announce: Callable[[str], None]) -> None:
-        self._voxels, self._announce = voxels, announce
+        self._voxels, self._tell = voxels, announce
+        self._telling = threading.Lock()
+        """Held while somebody is told what is computed: two threads compute, and one at a time tells."""
         self._memory = Remembered()
         self._places: Mapping[str, str] = {}
         """By series key: which of how many is computed, in words."""
@@ -119,7 +111,7 @@ class Quantifier:
             # What a late image does to the reference, or what the operator chose before all of it had come.
             arriving = reference.status == SeriesStatus.ARRIVING
             return Outcome(fault="" if arriving else f"Nothing can be quantified: the reference is {reference.reason}.")
-        self._places = _places(bound)
+        self._places = bound.places()
         self._memory.are_in_force = in_force
         try:
             basis = self._basis(reference, treatment.plan, treatment.quantification, structures, bound, treatment)
@@ -134,10 +126,13 @@ class Quantifier:
     def _evaluate(self, basis: Basis, treatment: Treatment, bound: Bound, *, ended: bool, maps: bool) -> Outcome:
         """Maps, results and methods of all injections that have happened."""
         anatomy = self._anatomy_on(basis, bound)
-        of_injections = [
-            self._imaged(injection, basis, bound, treatment)
-            for injection in due(treatment, bound.bindings, bound.by_key, ended=ended)
-        ]
+        # A series needs no other but the reference: two at a time.
+        of_injections = self._memory.together(
+            [
+                partial(self._imaged, injection, basis, bound, treatment)
+                for injection in due(treatment, bound.bindings, bound.by_key, ended=ended)
+            ]
+        )
         fractions = [fraction for fraction, _ in of_injections]
         evaluated = evaluate_treatment(
             fractions,
@@ -162,6 +157,10 @@ class Quantifier:
             methods=treatment_methods(basis, ran, [i for i in injections(treatment) if i.time is not None]),
         )
 
+    def _announce(self, words: str) -> None:
+        with self._telling:
+            self._tell(words)
+
     # -- what everything is held against ------------------------------------------------------------------------------
 
     def _basis(
@@ -177,9 +176,9 @@ class Quantifier:
         plan = plan.model_copy(update={"quantification": {}})
         reference = self._reference(state, settings, None)
         series = reference.fitted.series
-        complete = [state for state in bound.by_key.values() if _is_complete(state)]
+        complete = [state for state in bound.by_key.values() if is_complete(state)]
         structures = [in_the_frame_drawn_on(own, complete) for own in structures]
-        drawn_on = [_drawn_on(own, bound) for own in structures]
+        drawn_on = [bound.drawn_on(own) for own in structures]
         drawn = self._memory.recall(
             ("drawn",),
             (
@@ -240,37 +239,18 @@ class Quantifier:
         plan: TreatmentPlan,
         settings: QuantificationSettings,
     ) -> Drawn:
-        placed, faults = self._placed(structures, drawn_on, reference, settings)
+        placed, faults = placed_structures(
+            structures,
+            drawn_on,
+            reference,
+            settings.registration,
+            voxels=self._voxels,
+            announce=self._announce,
+        )
         volumes = treatment_volumes(placed, plan, reference.grid)
         if faults:
             volumes = replace(volumes, faults=(*faults, *volumes.faults))
         return Drawn(plan=plan, structures=placed, volumes=volumes)
-
-    def _placed(
-        self,
-        structures: Sequence[StructureSet],
-        drawn_on: Sequence[SeriesState | None],
-        reference: EchoSeries,
-        settings: QuantificationSettings,
-    ) -> tuple[tuple[StructureSet, ...], list[str]]:
-        """The structures in the reference's frame of reference, and the sentences that say how they came there."""
-        placed, faults = [], []
-        registrations: dict[str, Registration] = {}
-        for own, state in zip(structures, drawn_on, strict=True):
-            if state is None or not _elsewhere(own, state, reference.grid):
-                placed.append(own)
-                continue
-            if state.key not in registrations:
-                self._announce("registering the anatomy that the structures were drawn on")
-                registrations[state.key] = register_anatomy(
-                    anatomy=self._voxels(state), reference=reference, settings=settings.registration
-                )
-            moved, fault = _brought_over(own, state, registrations[state.key], reference.grid)
-            placed.append(moved)
-            faults.append(fault)
-        if structures:
-            self._announce("rasterising the structures")
-        return tuple(placed), list(dict.fromkeys(faults))
 
     def _measured_repeat(self, basis: Basis, bound: Bound, treatment: Treatment) -> Repeatability | None:
         """Scatter between series from the last series that repeats the reference, if there is one."""
@@ -299,7 +279,7 @@ class Quantifier:
     ) -> tuple[ImagedFraction, ImagedSeries | None]:
         """The maps of one injection's series, or the error that stands in for them; and the series, to look at."""
         own = [b for b in bound.bindings if (b.position, b.fraction) == injection.key]
-        complete = [b for b in own if b.role == "fraction" and _is_complete(bound.by_key[b.series_key])]
+        complete = [b for b in own if b.role == "fraction" and is_complete(bound.by_key[b.series_key])]
         if not complete:
             return unimaged(injection, own, bound.by_key), None
         binding = complete[-1]
@@ -373,7 +353,7 @@ class Quantifier:
         taken = [
             state
             for binding, state in bound.of("baseline")
-            if binding.position == injection.position and _is_before(state, image)
+            if binding.position == injection.position and is_before(state, image)
         ]
         if not taken:
             return None, "", ""
@@ -457,33 +437,6 @@ class Quantifier:
         return self._memory.recall(("anatomy",), made_of, basis.settings, anatomy)
 
 
-def _places(bound: Bound) -> dict[str, str]:
-    """Which of how many each series is that something is fitted to, as ``" (3 of 5)"``."""
-    keys = [state.key for role in ("reference", "repeatability", "baseline", "fraction") for _, state in bound.of(role)]
-    return {key: f" ({number} of {len(keys)})" for number, key in enumerate(keys, 1)}
-
-
-def _elsewhere(structures: StructureSet, drawn_on: SeriesState, grid: Grid) -> bool:
-    """Whether structures lie where their own anatomy does, and that is not the reference's frame of reference."""
-    frame = structures.frame_of_reference_uid
-    return frame == drawn_on.frame_of_reference_uid and frame != grid.frame_of_reference_uid
-
-
-def _brought_over(
-    structures: StructureSet, drawn_on: SeriesState, registration: Registration, grid: Grid
-) -> tuple[StructureSet, str]:
-    """The structures in the reference's frame of reference, and the sentence that says how they came there."""
-    if registration.status == RegistrationStatus.FAILED:
-        return structures, f"The anatomy could not be registered to the reference: {registration.message}"
-    anatomy_to_reference = np.linalg.inv(np.array(registration.reference_to_series_lps_mm))
-    told = (
-        f"Structure set {structures.label!r} was drawn in another frame of reference and brought over by "
-        f"registration of {drawn_on.description!r} (moved by {registration.shift_mm:.0f} mm); look at its contours on "
-        "the reference before trusting a dose."
-    )
-    return brought_over(structures, anatomy_to_reference, grid.frame_of_reference_uid), told
-
-
 def _notes(maps: SeriesMaps, basis: Basis, *, repositioned: bool) -> tuple[str, ...]:
     """What a number of this fraction cannot be defended without."""
     notes = []
@@ -499,17 +452,3 @@ def _notes(maps: SeriesMaps, basis: Basis, *, repositioned: bool) -> tuple[str, 
             f"{basis.settings.uncertainty.repositioned_per_s:g} s⁻¹"
         )
     return tuple(notes)
-
-
-def _drawn_on(structures: StructureSet, bound: Bound) -> SeriesState | None:
-    """The complete series that the structures were drawn on, if it was received."""
-    referenced = set(structures.referenced_series_uids)
-    return next((s for _, s in bound.of("anatomy") if referenced.intersection(s.series_instance_uids)), None)
-
-
-def _is_before(first: SeriesState, second: SeriesState) -> bool:
-    return first.acquired_at is None or second.acquired_at is None or first.acquired_at <= second.acquired_at
-
-
-def _is_complete(state: SeriesState) -> bool:
-    return state.status == SeriesStatus.COMPLETE

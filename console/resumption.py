@@ -53,5 +53,5 @@ def _result(event: Event) -> FractionResult | None:
     """None where another version recorded what this one cannot read: it will be computed anew all the same."""
     try:
         return recorded_fraction(event.payload["result"])
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         return None

@@ -24,6 +24,7 @@ from quantify.holmium import (
     judged,
     refit_with_s0,
     registered_grid,
+    sampled_signal,
 )
 from quantify.model import Array, EchoSeries, Grid, ParametricMap
 from quantify.partial_volume import Shares
@@ -121,12 +122,16 @@ def series_maps(seen: Seen, basis: Basis, reference: ReferenceFit, memory: Remem
             settings,
             lambda s: refit_with_s0(free, reference=reference.fitted, registration=placed.registration, settings=s),
         )
-    where = np.isfinite(reference.fitted.fit.r2star_per_s)
     sample = memory.recall(
         ("aligning", named),
-        (placed, hashlib.sha256(np.packbits(where).tobytes()).digest()),
+        (placed, _fitted_where(reference, memory, settings)),
         settings,
-        lambda _: aligning(series.grid, basis.series.grid, placed.registration, where),
+        lambda _: aligning(
+            series.grid, basis.series.grid, placed.registration, np.isfinite(reference.fitted.fit.r2star_per_s)
+        ),
+    )
+    signal = memory.recall(
+        ("sampled signal", named), (series, sample), settings, lambda _: sampled_signal(series, sample)
     )
     aligned = memory.recall(
         ("aligned", named),
@@ -138,6 +143,7 @@ def series_maps(seen: Seen, basis: Basis, reference: ReferenceFit, memory: Remem
             registration=placed.registration,
             occupancies=placed.occupancies,
             sample=sample,
+            signal=signal,
         ),
     )
     relaxivity = basis.relaxivity
@@ -155,6 +161,16 @@ def series_maps(seen: Seen, basis: Basis, reference: ReferenceFit, memory: Remem
         settings,
         lambda _: _together(fitted, placed, aligned, r2star, holmium),
     )
+
+
+def _fitted_where(reference: ReferenceFit, memory: Remembered, settings: QuantificationSettings) -> bytes:
+    """A digest of the voxels where the reference has a fit: most settings leave them the same."""
+    fit = reference.fitted.fit
+
+    def digest(_: QuantificationSettings) -> bytes:
+        return hashlib.sha256(np.packbits(np.isfinite(fit.r2star_per_s)).tobytes()).digest()
+
+    return memory.recall(("fitted where", reference.fitted.series.series_instance_uid), (fit,), settings, digest)
 
 
 def _placed_and_decay(seen: Seen, basis: Basis, reference: ReferenceFit, memory: Remembered) -> tuple[_Placed, Decay]:

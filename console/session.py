@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -178,10 +179,11 @@ class Session:
 
     def _remember(self, event: Event) -> None:
         """What this or an earlier console has already recorded is not recorded again."""
-        if event.kind == Kind.RESULT_SHOWN:
-            self._shown[str(event.payload["position"]), int(event.payload["fraction"])] = event.payload
-        elif event.kind == Kind.ALARM_RAISED:
-            self._raised.add(str(event.payload["alarm"]["id"]))
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # of another version: it is recorded again
+            if event.kind == Kind.RESULT_SHOWN:
+                self._shown[str(event.payload["position"]), int(event.payload["fraction"])] = event.payload
+            elif event.kind == Kind.ALARM_RAISED:
+                self._raised.add(str(event.payload["alarm"]["id"]))
 
     def _record_update(self, update: Update) -> None:
         snapshot = self._engine.snapshot()

@@ -8,19 +8,25 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
+from config.errors import ConfigurationError
 from config.plan import InjectionPlan, TreatmentPlan, plan_from_mapping
 from config.settings import AlarmSettings, QuantificationSettings, settings_from_mapping
 from console.differences import loaded_differences
 from console.snapshot import PlanRevision
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import SeriesState
-from quantify.findings import Injection
+from quantify.findings import Alarm, Injection, Priority
 from quantify.isotope import Isotope, holmium_166
 from quantify.ledger import Batch, Ledger, LedgerEntry, LedgerRow, Residual, Vial, ledger
+from quantify.rigid import nearest_rigid
 
 Key = tuple[str, int]
 _NO_VALUES = ("position", "fraction", "cancelled", "unsaid", "name")
 """Of what is recorded of an injection: what names it, and what is no word on it."""
+_LARGEST_OFFSET_S = 1e9
+"""A clock may stand at the wrong year; times with more than that added leave the calendar."""
 Transform = tuple[tuple[float, ...], ...]
 """4×4, rigid, LPS mm."""
 
@@ -60,7 +66,7 @@ class Treatment:
     clock_offset_s: float | None = None
     """Scanner clock minus true time, as an operator confirmed it; None, and zero for matching, until then."""
     acknowledged: Mapping[str, tuple[str, datetime]] = field(default_factory=dict)
-    raised: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    raised: Mapping[str, Alarm] = field(default_factory=dict)
     quarantined: tuple[Event, ...] = ()
     storage_failed: tuple[Event, ...] = ()
     revisions: tuple[PlanRevision, ...] = ()
@@ -70,6 +76,8 @@ class Treatment:
     reference_key: str | None = None
     """Locked: nothing replaces the reference once a fraction has been held against it, but an operator's word, or a
     clock offset or time of injection by which it was acquired after the first injection."""
+    unread: tuple[Event, ...] = ()
+    """Events that this version cannot read: they changed nothing else."""
 
 
 def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | None = None) -> Treatment:
@@ -77,13 +85,28 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
 
     `overrides` (dotted plan keys, from ``--set``) are laid over every plan that is loaded: what-if leaves the file
     alone.
+
+    Raises
+    ------
+    config.errors.ConfigurationError
+        If the overrides do not go together with a plan.
     """
+    try:
+        return _folded(treatment, event, overrides or {})
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        if overrides and isinstance(error, ConfigurationError):
+            raise
+        # Of another version, or made by hand. It is told: what it said is missing from everything that is computed.
+        return replace(treatment, unread=(*treatment.unread, event))
+
+
+def _folded(treatment: Treatment, event: Event, overrides: Mapping[str, object]) -> Treatment:
     payload = event.payload
     match event.kind:
         case Kind.PLAN_LOADED | Kind.PLAN_REVISED:
-            return _with_plan(treatment, event, overrides or {})
+            return _with_plan(treatment, event, overrides)
         case Kind.INJECTION_RECORDED:
-            key = (str(payload["position"]), int(payload["fraction"]))
+            key = _injection_key(payload)
             before = treatment.recorded.get(key, Recorded(values={}))
             said = _usable({k: v for k, v in payload.items() if k not in _NO_VALUES})
             unsaid = payload.get("unsaid", ())
@@ -95,15 +118,21 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             others = {key: said for key, said in treatment.assignments.items() if key != payload["series_key"]}
             if payload["role"] == "automatic":
                 return replace(treatment, assignments=others)
+            if payload["role"] == "fraction":
+                _injection_key(payload)  # of no injection it says nothing
             return replace(treatment, assignments={**others, payload["series_key"]: payload})
         case Kind.REGISTRATION_GIVEN:
             given = {k: v for k, v in treatment.registrations.items() if k != payload["series_key"]}
             matrix = tuple(tuple(float(v) for v in row) for row in payload["reference_to_series_lps_mm"])
             if matrix:
+                nearest_rigid(np.array(matrix))
                 given[payload["series_key"]] = matrix, str(payload.get("name", ""))
             return replace(treatment, registrations=given)
         case Kind.CLOCK_OFFSET_CONFIRMED:
-            return replace(treatment, clock_offset_s=float(payload["seconds"]))
+            seconds = None if payload["seconds"] is None else float(payload["seconds"])
+            if seconds is not None and not abs(seconds) <= _LARGEST_OFFSET_S:
+                raise ValueError(f"{seconds} s is no offset of a clock.")
+            return replace(treatment, clock_offset_s=seconds)
         case Kind.NOTE if payload.get("retracts") is not None:
             taken_back = int(payload["retracts"])
             return _with_contrast(
@@ -122,8 +151,8 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
                 chosen[str(payload["volume"])] = str(payload["object_sha256"])
             return replace(treatment, chosen=chosen)
         case Kind.ALARM_RAISED:
-            alarm = payload["alarm"]
-            return replace(treatment, raised={**treatment.raised, alarm["id"]: alarm})
+            alarm = _alarm_of(payload["alarm"])
+            return replace(treatment, raised={**treatment.raised, alarm.id: alarm})
         case Kind.ALARM_ACKNOWLEDGED:
             said_by = (str(payload.get("name", "")), event.utc)
             return replace(treatment, acknowledged={**treatment.acknowledged, payload["alarm"]: said_by})
@@ -133,6 +162,23 @@ def fold(treatment: Treatment, event: Event, overrides: Mapping[str, object] | N
             return replace(treatment, storage_failed=(*treatment.storage_failed, event))
         case _:
             return treatment
+
+
+def _injection_key(payload: Mapping[str, Any]) -> Key:
+    return str(payload["position"]), int(payload["fraction"])
+
+
+def _alarm_of(said: Mapping[str, Any]) -> Alarm:
+    return Alarm(
+        id=said["id"],
+        priority=Priority(said["priority"]),
+        kind=said["kind"],
+        text=said["text"],
+        raised_at=datetime.fromisoformat(said["raised_at"]),
+        position=said.get("position"),
+        fraction=said.get("fraction"),
+        volume=said.get("volume"),
+    )
 
 
 def _with_plan(treatment: Treatment, event: Event, overrides: Mapping[str, object]) -> Treatment:

@@ -57,7 +57,7 @@ class Kind(StrEnum):
     null, unknown), cancelled, outside_mri: replaces what the plan or an earlier event said of this injection; unsaid
     (keys whose earlier word is taken back)"""
     CLOCK_OFFSET_CONFIRMED = "clock_offset_confirmed"
-    """seconds (scanner clock minus true time)"""
+    """seconds (scanner clock minus true time; null takes an earlier word back)"""
     SERIES_ASSIGNED = "series_assigned"
     """series_key, role (reference, fraction, baseline, anatomy, ignore; automatic takes an earlier word back),
     position, fraction. A baseline was acquired after the patient was re-positioned, before the first injection at

@@ -8,7 +8,7 @@ from typing import Any
 from config.plan import PatientPlan
 from dicom_listener.events import Kind
 from dicom_listener.instance_header import InstanceHeader, UnreadableInstanceError, read_header
-from dicom_listener.record import Record
+from dicom_listener.record import Record, RecordCorruptError
 
 
 class ExpectedPatient:
@@ -29,27 +29,29 @@ class ExpectedPatient:
         while batch := self._record.events(self._read):
             for event in batch:
                 if event.kind in (Kind.PLAN_LOADED, Kind.PLAN_REVISED):
-                    self._planned = _patient_of_plan(event.payload)
+                    self._planned = _patient_of_plan(event.payload) or self._planned
                 elif event.kind == Kind.INSTANCE_STORED and self._first is None and event.object_sha256 is not None:
-                    self._first = _patient_of_object(self._record.object_bytes(event.object_sha256))
+                    self._first = self._patient_of(event.object_sha256)
             self._read = batch[-1].seq
         return self._planned or self._first
 
+    def _patient_of(self, sha256: str) -> PatientPlan | None:
+        """The patient of a stored instance; None where it names none, or cannot be read: then the next one tells."""
+        try:
+            return patient_of_header(read_header(self._record.object_bytes(sha256)))
+        except (UnreadableInstanceError, RecordCorruptError):
+            return None
 
-def _patient_of_plan(payload: dict[str, Any]) -> PatientPlan:
-    told = dict(payload["plan"]["patient"])
-    if told.get("birth_date") is not None:
-        told["birth_date"] = date.fromisoformat(str(told["birth_date"]))
-    return PatientPlan.model_validate(told, by_alias=True, by_name=False)
 
-
-def _patient_of_object(data: bytes) -> PatientPlan | None:
-    """The patient of a stored instance; None where it names none, which no later one can differ from."""
+def _patient_of_plan(payload: dict[str, Any]) -> PatientPlan | None:
+    """None where another version recorded what this one cannot read: no image is refused for that."""
     try:
-        header = read_header(data)
-    except UnreadableInstanceError:
+        told = dict(payload["plan"]["patient"])
+        if told.get("birth_date") is not None:
+            told["birth_date"] = date.fromisoformat(str(told["birth_date"]))
+        return PatientPlan.model_validate(told, by_alias=True, by_name=False)
+    except (KeyError, TypeError, ValueError):
         return None
-    return patient_of_header(header)
 
 
 def patient_of_header(header: InstanceHeader) -> PatientPlan | None:

@@ -11,6 +11,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
@@ -18,6 +22,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 from PySide6.QtCore import qInstallMessageHandler
 from PySide6.QtWidgets import QApplication
 from screens.course import whole_treatment
+from screens.dialog_drawing import DialogPicture, draw_dialog, draw_start
+from screens.dialogs import all_dialogs
 from screens.drawing import Picture, Size, draw, quiet
 from screens.states import all_states
 
@@ -46,6 +52,27 @@ SHOWN: dict[str, tuple[str, Size]] = {
             "probe",
             "increment",
             "no_structures",
+            "bar_start",
+            "bar_stop",
+            "bar_said",
+            "two_series_of_one_injection",
+            "start",
+            "setup_patient",
+            "setup_faults",
+            "setup_check",
+            "injections_fault",
+            "series_question",
+            "series_unlogged_injection",
+            "registration_colours",
+            "connection_refused",
+            "connection_echo",
+            "volumes_list",
+            "volumes_from_a_file",
+            "drawing_sphere",
+            "drawing_threshold",
+            "tuning",
+            "tuning_promotion",
+            "settings_changed",
         )
     },
     "laptop": ("console", SIZES["1366x768"]),
@@ -67,28 +94,51 @@ def main() -> None:
         for picture in pictures(Path(folder)):
             if asked.states and picture.name not in asked.states:
                 continue
-            for target, size in _targets(picture, everything=asked.all):
+            for target, size in _targets(picture.name, everything=asked.all):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                draw(picture, target, size, small=target.parent == IMAGES)
+                _draw(picture, target, size, Path(folder))
                 tell(f"{target.relative_to(DOCS.parent)}: {target.stat().st_size // 1000} kB")
     application.quit()
 
 
-def pictures(folder: Path) -> Iterator[Picture]:
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The dialog before there is a window."""
+
+    at: datetime
+    name: str = "start"
+
+
+def _draw(picture: Picture | DialogPicture | Start, target: Path, size: Size, folder: Path) -> None:
+    small = target.parent == IMAGES
+    match picture:
+        case Picture():
+            draw(picture, target, size, small=small)
+        case DialogPicture():
+            draw_dialog(picture, target, size, small=small)
+        case Start(at=at):
+            draw_start(folder, at, target, small=small)
+
+
+def pictures(folder: Path) -> Iterator[Picture | DialogPicture | Start]:
     """Every state; the treatments are written, sent and computed once."""
-    tell("the treatment: one position, four fractions")
-    whole = whole_treatment(folder / "whole", PhantomOptions(positions=("RHA",), saturating_tumour=0), in_parts=True)
-    tell("a treatment of two positions")
-    two = whole_treatment(folder / "two", small_options(positions=("RHA", "LHA"), fractions=2))
-    tell("a treatment without structures")
-    without = whole_treatment(folder / "without", small_options(fractions=2), structures=False)
+    tell("three treatments: four fractions at one position; two positions; one without structures")
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as beside:
+        of_two = small_options(positions=("RHA", "LHA"), fractions=2)
+        second = beside.submit(whole_treatment, folder / "two", of_two)
+        third = beside.submit(whole_treatment, folder / "without", small_options(fractions=2), structures=False)
+        options = PhantomOptions(positions=("RHA",), saturating_tumour=0)
+        whole = whole_treatment(folder / "whole", options, in_parts=True)
+        two, without = second.result(), third.result()
     yield from all_states(whole, two, without)
+    yield Start(at=whole["setup"].at)
+    yield from all_dialogs(whole, two)
 
 
-def _targets(picture: Picture, *, everything: bool) -> Iterator[tuple[Path, Size]]:
-    yield from ((IMAGES / f"{name}.png", size) for name, (state, size) in SHOWN.items() if state == picture.name)
+def _targets(picture: str, *, everything: bool) -> Iterator[tuple[Path, Size]]:
+    yield from ((IMAGES / f"{name}.png", size) for name, (state, size) in SHOWN.items() if state == picture)
     if everything:
-        yield from ((EVERYTHING / name / f"{picture.name}.png", size) for name, size in SIZES.items())
+        yield from ((EVERYTHING / name / f"{picture}.png", size) for name, size in SIZES.items())
 
 
 def tell(words: str) -> None:

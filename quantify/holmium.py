@@ -68,6 +68,18 @@ class AlignedSeries:
     gain: Array | None = None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SampledSignal:
+    """The first echoes of a series on the reference grid, and how much of each voxel it covers."""
+
+    first_echo: Array
+    second_echo: Array
+    coverage: Array
+
+    def __post_init__(self) -> None:
+        freeze(self, "first_echo", "second_echo", "coverage")
+
+
 def relaxivity_per_s_per_mg_ml(
     *, calibrated: float, calibration_holmium_fraction: float, holmium_fraction: float
 ) -> float:
@@ -194,30 +206,37 @@ def align(
     registration: Registration,
     occupancies: Mapping[str, Array] | None = None,
     sample: Sampler | None = None,
+    signal: SampledSignal | None = None,
 ) -> AlignedSeries:
     """Bring a fraction's fit to the reference grid through its registration.
 
     `occupancies` of disjoint volumes on the fraction's own `registered_grid` (of a bent series: on the reference's)
     tell which share of each voxel's signal is whose; brought through the same interpolation as R2*, they hold for
-    what the interpolation smears too. `sample` is what `aligning` gave for them, if that is known.
+    what the interpolation smears too. `sample` is what `aligning` gave for them, and `signal` what `sampled_signal`
+    did, if that is known.
     """
     if sample is None:
         sample = aligning(
             fitted.series.grid, reference.series.grid, registration, np.isfinite(reference.fit.r2star_per_s)
         )
+    signal = signal or sampled_signal(fitted.series, sample)
     fit = fitted.fit
     nan = np.float32(np.nan)
     say = _say_of_signal(fitted)
+    of_s0 = () if fit.s0_standard_error is None else (fit.s0_standard_error,)
+    errors = sample.sample_standard_errors(
+        *(np.where(fitted.usable, error, nan) for error in (fit.standard_error_per_s, *of_s0))
+    )
     aligned = AlignedSeries(
         r2star_per_s=sample.sample(np.where(fitted.usable, fit.r2star_per_s, nan), say=say),
-        standard_error_per_s=sample.sample_standard_error(np.where(fitted.usable, fit.standard_error_per_s, nan)),
+        standard_error_per_s=errors[0],
         s0=sample.sample(np.where(fitted.usable, fit.s0, nan)),
-        s0_standard_error=_sampled_error(sample, fitted.usable, fit.s0_standard_error),
+        s0_standard_error=errors[1] if of_s0 else None,
         s0_weight=None if fit.s0_weight is None else sample.sample(np.where(fitted.usable, fit.s0_weight, nan)),
         gain=None if fitted.gain is None else fitted.gain.values,
-        first_echo=sample.sample(fitted.series.signal[0]),
-        second_echo=sample.sample(fitted.series.signal[1]),
-        coverage=sample.coverage(),
+        first_echo=signal.first_echo,
+        second_echo=signal.second_echo,
+        coverage=signal.coverage,
         poor_fit=sample.sample(fitted.poor.astype(np.float32)),
         sigma=fit.sigma,
         echo_times_s=fitted.series.echo_times_s,
@@ -248,6 +267,15 @@ def align(
     return replace(aligned, shares={name: np.nan_to_num(near.sample(share, say=say)) for name, share in shares.items()})
 
 
+def sampled_signal(series: EchoSeries, sample: Sampler) -> SampledSignal:
+    """What `align` needs of a series that no fit changes."""
+    return SampledSignal(
+        first_echo=sample.sample(series.signal[0]),
+        second_echo=sample.sample(series.signal[1]),
+        coverage=sample.coverage(),
+    )
+
+
 def aligning(grid: Grid, reference: Grid, registration: Registration, where: NDArray[np.bool_]) -> Sampler:
     """How a series on `grid` is brought to the reference's voxels `where`."""
     return sampler(
@@ -270,10 +298,6 @@ def _say_of_signal(fitted: FittedSeries) -> Array:
         return np.ones(fitted.usable.shape, dtype=np.float32)
     say: Array = np.clip(np.nan_to_num(fitted.fit.s0) / np.float32(usual), 0.0, 1.0).astype(np.float32)
     return say
-
-
-def _sampled_error(sample: Sampler, usable: NDArray[np.bool_], error: Array | None) -> Array | None:
-    return None if error is None else sample.sample_standard_error(np.where(usable, error, np.float32(np.nan)))
 
 
 def gain_ratio(reference: FittedSeries, aligned: AlignedSeries, reasons: NDArray[np.uint8]) -> float:

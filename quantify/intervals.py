@@ -26,23 +26,28 @@ class Injected:
 _LEAST_ACTIVITY = "voxels of the liver are at the noise floor: measured activity and recovery are lower bounds (≥)"
 
 
-def with_intervals(
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sampled:
+    """Samples of all terms of a fraction, and of the recovery; the latter is None where it is not known."""
+
+    terms: Terms
+    recovered: FloatArray | None
+
+
+def with_means(
     result: FractionResult,
     measured: Mapping[str, Measured],
     *,
-    before: Mapping[str, MeasuredDose],
     lineage: Lineage,
     injected: Injected | None,
     physics: Physics,
-) -> FractionResult:
-    """The result with its volumes, their intervals, recovery and normalised doses.
+) -> tuple[FractionResult, Sampled | None]:
+    """The result with its volumes, the intervals of their means, and recovery; with the samples, if any mean is known.
 
     Parameters
     ----------
     measured
         From `quantify.volume_results.measured_volumes`.
-    before
-        The volumes of the last image, for what was gained since.
     injected
         None where an activity is not known: there is no recovery then.
 
@@ -53,15 +58,18 @@ def with_intervals(
     doses = {name: own.dose for name, own in measured.items() if own.dose is not None}
     told = {name: own.statistics for name, own in measured.items()}
     if not doses:
-        return replace(result, volumes=told)
+        return replace(result, volumes=told), None
     terms = sample_terms(
         physics.settings.uncertainty,
         n_series=lineage.n_series,
         volumes=tuple(measured),
         n_references=len(lineage.references),
     )
+    for name, dose in doses.items():
+        found = spread(told[name].dose_mean_gy, mc.mean_gy(terms, dose))
+        told[name] = replace(told[name], intervals={} if found is None else {"dose_mean_gy": found})
+    result = replace(result, volumes=told)
     liver = next((m for m in measured.values() if m.statistics.role == Role.LIVER and m.dose is not None), None)
-    normal = next((m for m in measured.values() if m.statistics.role == Role.HEALTHY_LIVER and m.dose), None)
     given = None if injected is None else mc.injected_mbq(terms, injected.activity_mbq, injected.u_mbq)
     recovered = None
     if liver is not None and liver.dose is not None:
@@ -71,6 +79,34 @@ def with_intervals(
             result = replace(result, notes=(*result.notes, _LEAST_ACTIVITY))
         if given is not None and result.recovery_ratio:
             recovered = mc.recovery(in_liver, given)
+    return result, Sampled(terms=terms, recovered=recovered)
+
+
+def with_intervals(
+    result: FractionResult,
+    measured: Mapping[str, Measured],
+    *,
+    sampled: Sampled | None,
+    before: Mapping[str, MeasuredDose],
+    lineage: Lineage,
+    physics: Physics,
+) -> FractionResult:
+    """The result of `with_means` with the intervals of everything else, and normalised doses.
+
+    Parameters
+    ----------
+    measured
+        From `quantify.volume_results.detailed`.
+    sampled
+        From `with_means`.
+    before
+        The volumes of the last image, for what was gained since.
+    """
+    told = {name: own.statistics for name, own in measured.items()}
+    if sampled is None:
+        return replace(result, volumes=told)
+    terms, recovered = sampled.terms, sampled.recovered
+    normal = next((m for m in measured.values() if m.statistics.role == Role.HEALTHY_LIVER and m.dose), None)
     for name, own in measured.items():
         if own.dose is not None:
             # Not evaluable in the image before: what was gained since is not known.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
+from config.settings import QuantificationSettings
 from quantify.findings import FractionResult, FractionStatus, Injection
 from quantify.fraction_maps import Drawing, Progress, with_image
 from quantify.imaged import ImagedFraction, Physics, VolumeOfInterest, prepare_volumes
-from quantify.intervals import Injected, with_intervals
-from quantify.remembered import Remembered
+from quantify.intervals import Injected, Sampled, with_intervals, with_means
+from quantify.monte_carlo import MeasuredDose
+from quantify.remembered import Identity, Remembered
 from quantify.uptake import Outlook, with_trends
-from quantify.volume_results import measured_volumes, scintigraphic
+from quantify.volume_results import Measured, detailed, measured_volumes, scintigraphic
 
 __all__ = [
     "Evaluated",
@@ -36,12 +38,17 @@ class Evaluated:
     progress: Progress
     drawing: Drawing | None = None
     """Its maps, computed when they are first asked for; None without an image."""
+    details: Details | None = None
+    """What is still to be told of its volumes, computed when it is first asked for; None once it is in the result."""
 
     def with_maps(self, *, if_known: bool = False) -> Evaluated:
-        """The same with the maps in its result; `if_known`: only if nothing has to be computed for them."""
-        if self.drawing is None or self.result.maps is not None or (if_known and not self.drawing.is_known):
-            return self
-        return replace(self, result=replace(self.result, maps=self.drawing.maps()))
+        """The same with details and maps in its result; `if_known`: only what need not be computed for them."""
+        result, details = self.result, self.details
+        if details is not None and not (if_known and not details.is_known):
+            result, details = details.of(result), None
+        if self.drawing is not None and result.maps is None and not (if_known and not self.drawing.is_known):
+            result = replace(result, maps=self.drawing.maps())
+        return self if result is self.result else replace(self, result=result, details=details)
 
 
 def evaluate_treatment(
@@ -70,7 +77,8 @@ def evaluate_treatment(
     memory
         What the same treatment came to with other settings, as far as they do not matter.
     maps
-        Whether results have their maps at once; else those that are known, and `Evaluated.with_maps` gives the rest.
+        Whether results are whole at once. Else they have means, percentiles, recovery and trend, of the rest (curves
+        and shares, cold parts, most intervals, maps) only what is known, and `Evaluated.with_maps` gives it.
     """
     memory = memory or Remembered()
     evaluated: list[Evaluated] = []
@@ -132,7 +140,13 @@ def _evaluate(
             memory=memory,
             before=next((e.drawing for e in reversed(before) if e.drawing is not None), None),
         )
-    return Evaluated(fraction=fraction, result=judged.result, progress=judged.progress, drawing=drawing)
+    return Evaluated(
+        fraction=fraction,
+        result=judged.result,
+        progress=judged.progress,
+        drawing=drawing,
+        details=None if drawing is None else Details(judged=judged, drawing=drawing, volumes=tuple(volumes)),
+    )
 
 
 def _made_of(fraction: ImagedFraction) -> tuple[object, ...]:
@@ -142,11 +156,53 @@ def _made_of(fraction: ImagedFraction) -> tuple[object, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Judged:
-    """A fraction as it was used, and what became of it before trends and maps."""
+    """A fraction as it was used, and what became of it before trends, details and maps.
+
+    ``before`` are the volumes of the last image.
+    """
 
     fraction: ImagedFraction
     result: FractionResult
     progress: Progress
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    sampled: Sampled | None = None
+    before: Mapping[str, MeasuredDose] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Details:
+    """What is told of a fraction's volumes and no other number depends on, computed when it is asked for."""
+
+    judged: _Judged
+    drawing: Drawing
+    volumes: tuple[VolumeOfInterest, ...]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether they are there already, or those of other settings that make the same."""
+        return self.drawing.memory.knows(*self._stage, self.drawing.physics.settings)
+
+    def of(self, result: FractionResult) -> FractionResult:
+        """The fraction's result with them."""
+        found = self.drawing.memory.recall(*self._stage, self.drawing.physics.settings, self._computed)
+        return replace(result, volumes=found.volumes, scintigraphic=found.scintigraphic)
+
+    @property
+    def _stage(self) -> tuple[Identity, Identity]:
+        return ("details", self.drawing.fraction.injection.key), (self.judged, *self.volumes)
+
+    def _computed(self, settings: QuantificationSettings) -> FractionResult:
+        judged, physics = self.judged, replace(self.drawing.physics, settings=settings)
+        drawing = replace(self.drawing, physics=physics)
+        result = with_intervals(
+            judged.result,
+            detailed(drawing, self.volumes, judged.measured),
+            sampled=judged.sampled,
+            before=judged.before,
+            lineage=judged.progress.lineage,
+            physics=physics,
+        )
+        return replace(result, scintigraphic=scintigraphic(drawing, self.volumes))
 
 
 def _judge(
@@ -172,18 +228,18 @@ def _judge(
         memory=memory,
     )
     measured = measured_volumes(drawing, volumes, progress)
-    result = with_intervals(
+    result, sampled = with_means(
         _fraction_result(fraction, so_far, spanned=waiting),
         measured,
-        before=earlier,
         lineage=progress.lineage,
         injected=_injected(so_far),
         physics=physics,
     )
-    result = replace(result, scintigraphic=scintigraphic(drawing, volumes))
     doses = {name: own.dose for name, own in measured.items() if own.dose is not None}
     progress = replace(progress, doses={**progress.doses, **doses}, latest=frozenset(doses))
-    return _Judged(fraction=fraction, result=result, progress=progress)
+    return _Judged(
+        fraction=fraction, result=result, progress=progress, measured=measured, sampled=sampled, before=earlier
+    )
 
 
 def _with_usable_baseline(

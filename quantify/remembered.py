@@ -8,7 +8,8 @@ nothing else. What cannot be noted, such as taking the settings as a whole, is r
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -21,6 +22,8 @@ Reads = dict[str, object]
 Identity = tuple[object, ...]
 """What something was computed from."""
 Result = TypeVar("Result")
+
+_THREADS = 2
 
 
 class NotedSettings:
@@ -93,6 +96,8 @@ class Remembered:
         """Whether what is asked for is of the settings in force: then it stays, whatever else is tried beside it."""
         self._asking = threading.local()
         """The stages that each of those asked for that are being computed in this thread."""
+        self._locks: dict[Identity, threading.RLock] = {}
+        """One for each stage: what two threads ask for is computed once, and is the same object to both."""
 
     def recall(
         self,
@@ -106,6 +111,39 @@ class Remembered:
         `compute` reads settings from what it is given only, and whatever else it depends on is among the `inputs`. It
         may ask for other stages with these settings. What it raises is raised, and not kept.
         """
+        with self._locks.setdefault(stage, threading.RLock()):
+            return self._recall(stage, inputs, settings, compute)
+
+    def together(self, tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+        """What each task gives, in their order; two at a time, each asking for stages of its own.
+
+        What computes is to leave the interpreter's lock, or nothing is gained. The first that fails is raised, once
+        all have ended.
+        """
+        asked: list[set[Identity]] = self._asking.__dict__.get("stages", [])
+
+        def done(task: Callable[[], Result]) -> tuple[Result, set[Identity]]:
+            own: set[Identity] = set()
+            self._asking.stages = [own]
+            return task(), own
+
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            futures = [pool.submit(done, task) for task in tasks]
+        results = []
+        for future in futures:
+            result, own = future.result()
+            results.append(result)
+            if asked:
+                asked[-1].update(own)
+        return results
+
+    def _recall(
+        self,
+        stage: Identity,
+        inputs: Identity,
+        settings: QuantificationSettings,
+        compute: Callable[[QuantificationSettings], Result],
+    ) -> Result:
         asked: list[set[Identity]] = self._asking.__dict__.setdefault("stages", [])
         if asked:
             asked[-1].add(stage)
@@ -145,8 +183,11 @@ class Remembered:
                     self._use(within)
 
     def knows(self, stage: Identity, inputs: Identity, settings: QuantificationSettings) -> bool:
-        """Whether `recall` would compute nothing. Not to be asked within a stage: it notes nothing."""
-        return self._found(stage, inputs, settings) is not None
+        """Whether `recall` would compute nothing. It notes nothing: no result of a stage may hang on the answer."""
+        of = settings
+        if isinstance(settings, NotedSettings):
+            of = cast("QuantificationSettings", settings.noted_table())
+        return self._found(stage, inputs, of) is not None
 
     def reads(self) -> dict[Identity, frozenset[str]]:
         """What each stage read when it was last computed or used."""
@@ -156,6 +197,7 @@ class Remembered:
         """Drop the stages that were not asked for since the last call: their series or injection is no more."""
         self._kept = {stage: kept for stage, kept in self._kept.items() if stage in self._used}
         self._in_force = {stage: own for stage, own in self._in_force.items() if stage in self._used}
+        self._locks = {stage: lock for stage, lock in self._locks.items() if stage in self._used}
         self._used = set()
 
     def _found(self, stage: Identity, inputs: Identity, settings: QuantificationSettings) -> _Kept | None:

@@ -32,19 +32,25 @@ class Sampler:
         total = self.matrix @ finite
         if say is None:
             return self._placed(self.matrix @ flat, total)
-        counted = finite * np.nan_to_num(np.asarray(say, dtype=np.float32)).ravel()
+        counted = finite * _without_nan(say)[0]
         weighted = self.matrix @ counted
         mean = np.divide(self.matrix @ (flat * counted), weighted, out=np.zeros_like(weighted), where=weighted > 0)
         return self._placed(mean * total, np.where(weighted > 0, total, np.float32(0)))
 
-    def sample_standard_error(self, standard_error: Array) -> Array:
-        """Standard error of the interpolated value: √Σ(w·SE)²/Σw, for noise independent between voxels."""
-        flat, finite = _without_nan(standard_error)
-        total = self.matrix @ finite
+    def sample_standard_errors(self, *standard_errors: Array) -> list[Array]:
+        """Standard errors of interpolated values: √Σ(w·SE)²/Σw each, for noise independent between voxels."""
         squared = sparse.csr_array(
             (self.matrix.data**2, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape
         )
-        return self._placed(np.sqrt(squared @ (flat * flat)), total)
+        found = []
+        for standard_error in standard_errors:
+            flat, finite = _without_nan(standard_error)
+            found.append(self._placed(np.sqrt(squared @ (flat * flat)), self.matrix @ finite))
+        return found
+
+    def sample_standard_error(self, standard_error: Array) -> Array:
+        """Standard error of one interpolated value."""
+        return self.sample_standard_errors(standard_error)[0]
 
     def reaching(self, where: NDArray[np.bool_]) -> Sampler:
         """The same for the target voxels alone that take something from the source's voxels `where`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from quantify.lineage import FRAME
 from quantify.model import ParametricMap, Reason, Role, Volume
 from quantify.monte_carlo import MeasuredDose
 from quantify.partial_volume import Mixture, mixture
+from quantify.remembered import Identity
 from quantify.scintigraphy import ring_content, scintigraphic_contour
 from quantify.statistics import Distribution, Doses, distribution, tumour_to_normal
 from quantify.uncertainty import repeat_per_s, s0_per_s
@@ -32,7 +34,8 @@ class Measured:
     """One volume after one fraction: its statistics, and what their uncertainty hangs on (None: not evaluable).
 
     ``per_gy_mbq`` is the activity that a mean of 1 Gy by local deposition stands for; ``concentration_gy`` the mean
-    that local deposition gives, whatever the dose model: a concentration in units of dose.
+    that local deposition gives, whatever the dose model: a concentration in units of dose. ``doses`` are those of its
+    voxels, ``variants`` with the contour shrunk and grown: what `detailed` goes on from.
     """
 
     statistics: VolumeStatistics
@@ -41,6 +44,9 @@ class Measured:
     per_gy_mbq: float = 0.0
     percentiles: Mapping[str, MeasuredDose] = field(default_factory=dict)
     """What each D_x hangs on: as the mean, but for its own contour and noise."""
+    held: Held | None = None
+    doses: Doses | None = None
+    variants: tuple[Doses, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,6 +116,8 @@ class _Image:
 def measured_volumes(drawing: Drawing, volumes: Sequence[VolumeOfInterest], progress: Progress) -> dict[str, Measured]:
     """Every volume by name after one image; T/N of the tumours where both means are precise enough."""
     image, physics = _Image(drawing=drawing, roles={v.volume.name: v.volume.role for v in volumes}), drawing.physics
+    if not all(drawing.memory.knows(*_held_of(image, interest.volume), physics.settings) for interest in volumes):
+        drawing.memory.together([partial(_held, image, interest.volume) for interest in volumes])
     measured = {interest.volume.name: _measured(image, interest, progress) for interest in volumes}
     healthy = next((m for m in measured.values() if m.statistics.role == Role.HEALTHY_LIVER), None)
     if healthy is None or not precise(healthy.statistics, physics):
@@ -120,6 +128,19 @@ def measured_volumes(drawing: Drawing, volumes: Sequence[VolumeOfInterest], prog
             ratio = tumour_to_normal(own.concentration_gy, healthy.concentration_gy)
             measured[name] = replace(own, statistics=replace(own.statistics, tnr=ratio))
     return measured
+
+
+def detailed(
+    drawing: Drawing, volumes: Sequence[VolumeOfInterest], measured: Mapping[str, Measured]
+) -> dict[str, Measured]:
+    """What `measured_volumes` found, with all else that is told of a mean that is known well.
+
+    V_x, coverage and cold part, BED and the curve: no other number depends on them, so they can come later.
+    """
+    image = _Image(drawing=drawing)
+    return {
+        interest.volume.name: _detailed(image, interest.volume, measured[interest.volume.name]) for interest in volumes
+    }
 
 
 def _held(image: _Image, volume: Volume) -> Held:
@@ -149,8 +170,15 @@ def _held(image: _Image, volume: Volume) -> Held:
             s0_weight=_s0_weight(fraction, volume),
         )
 
-    made_of = (fraction.r2star, fraction.holmium, relaxivity, per_s, *image.roles.items())
-    return image.recall("held", volume, made_of, found)
+    return image.drawing.memory.recall(*_held_of(image, volume), physics.settings, found)
+
+
+def _held_of(image: _Image, volume: Volume) -> tuple[Identity, Identity]:
+    """The stage of what a volume holds, and what that is made of."""
+    fraction, physics = image.fraction, image.physics
+    of_batch = (physics.relaxivity_per_s_per_mg_ml, physics.specific_activity(fraction.injection))
+    made_of = (image.content, volume, fraction.r2star, fraction.holmium, *of_batch, *image.roles.items())
+    return ("held", image.key, volume.name), made_of
 
 
 def precise(own: VolumeStatistics, physics: Physics) -> bool:
@@ -219,11 +247,11 @@ def _measured(image: _Image, interest: VolumeOfInterest, progress: Progress) -> 
         )
         return Measured(statistics=replace(empty, message=message))
     scaled = Doses(of=doses, gy=image.gy)
-    variants = [
+    variants = tuple(
         Doses(of=d, gy=image.gy)
         for number, variant in enumerate(interest.variants)
         if (d := _of_map(image, f"variant {number}", image.seen, variant)) is not None
-    ]
+    )
     dose = _hangs_on(image, held, volume, scaled, variants, progress)
     terms = budget(dose, settings.uncertainty)
     at_floor = 100.0 * concentration.lower_bound_fraction
@@ -244,16 +272,16 @@ def _measured(image: _Image, interest: VolumeOfInterest, progress: Progress) -> 
         activity_expanded_mbq=_expanded_activity(image, interest, inside_mbq),
         budget=terms,
     )
-    percentiles: dict[str, MeasuredDose] = {}
     if precise(statistics, physics):
-        statistics = _with_spread(statistics, scaled, image, volume, held)
-        percentiles = _percentiles(dose, scaled, variants)
+        statistics = _with_spread(statistics, scaled)
     return Measured(
         statistics=statistics,
         dose=dose,
         concentration_gy=per_unit * concentration.mean,
         per_gy_mbq=volume.contour_volume_ml / per_unit,
-        percentiles=percentiles,
+        held=held,
+        doses=scaled,
+        variants=variants,
     )
 
 
@@ -273,18 +301,8 @@ def _percentiles(dose: MeasuredDose, doses: Doses, variants: Sequence[Doses]) ->
     return found
 
 
-def _with_spread(own: VolumeStatistics, doses: Doses, image: _Image, volume: Volume, held: Held) -> VolumeStatistics:
-    """What is told only of a mean that is known well: spread, percentiles, V_x, coverage and cold part, BED."""
-    physics = image.physics
-    settings = physics.settings.statistics
-    tumour = own.role == Role.TUMOUR
-    cold = None
-    if tumour:
-        seen, threshold = image.seen, settings.coverage_gy / image.gy
-        # A dose by kernel is smooth by physics, not by mixture.
-        of_edge = held.mixed if image.is_local else None
-        search = image.recall("cold", volume, (seen, of_edge), lambda _: cold_search(seen, volume, of_edge))
-        cold = None if search is None else search.below(threshold)
+def _with_spread(own: VolumeStatistics, doses: Doses) -> VolumeStatistics:
+    """Spread and percentiles, which are told only of a mean that is known well."""
     return replace(
         own,
         dose_sd_gy=doses.standard_deviation,
@@ -292,12 +310,31 @@ def _with_spread(own: VolumeStatistics, doses: Doses, image: _Image, volume: Vol
         d90_gy=doses.dose_received_by(90),
         d70_gy=doses.dose_received_by(70),
         d50_gy=doses.dose_received_by(50),
+    )
+
+
+def _detailed(image: _Image, volume: Volume, measured: Measured) -> Measured:
+    own, doses, physics = measured.statistics, measured.doses, image.physics
+    if measured.dose is None or measured.held is None or doses is None or not precise(own, physics):
+        return measured
+    settings = physics.settings.statistics
+    tumour = own.role == Role.TUMOUR
+    cold = None
+    if tumour:
+        seen, threshold = image.seen, settings.coverage_gy / image.gy
+        # A dose by kernel is smooth by physics, not by mixture.
+        of_edge = measured.held.mixed if image.is_local else None
+        search = image.recall("cold", volume, (seen, of_edge), lambda _: cold_search(seen, volume, of_edge))
+        cold = None if search is None else search.below(threshold)
+    statistics = replace(
+        own,
         v_x=tuple((dose, doses.coverage(dose)) for dose in settings.v_x_gy),
         coverage=doses.coverage(settings.coverage_gy) if tumour else None,
         cold=cold,
         bed_gy=mean_bed_gy(doses, radiosensitivity(own.role, settings), physics.isotope) if settings.bed else None,
         dvh=doses.thinned_dvh,
     )
+    return replace(measured, statistics=statistics, percentiles=_percentiles(measured.dose, doses, measured.variants))
 
 
 def _reasons(values: ParametricMap, volume: Volume) -> Mapping[str, float]:

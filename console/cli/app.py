@@ -52,7 +52,7 @@ def _show_version(asked: bool) -> None:
 def checked_plan(path: Path, settings: Settings) -> TreatmentPlan:
     """The plan, with its warnings told."""
     plan = load_plan(path, site_time_zone=settings.site.time_zone)
-    for warning in plan.warnings():
+    for warning in plan.warnings(settings.alarms, settings.quantification):
         say(f"Note: {warning}")
     return plan
 

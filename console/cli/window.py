@@ -99,9 +99,10 @@ def _asked_for_a_file() -> Path | None:
     """Which treatment to open or to begin, as a dialog asks it; None where it was left without an answer."""
     from console.dashboard.app import create_application
     from console.dashboard.dialogs.start_dialog import ask_for_a_file
+    from console.dashboard.run import quit_on_signals
 
-    create_application(sys.argv)
-    return ask_for_a_file(Path.cwd(), now())
+    with quit_on_signals(create_application(sys.argv)):
+        return ask_for_a_file(Path.cwd(), now())
 
 
 def _need_display() -> None:

@@ -33,7 +33,16 @@ from console.dashboard.screen.view import (
 from console.dashboard.tools import make_tool
 from console.engine_process import EngineProcess, Following, Replaying
 from console.machine import Lag, machine_status
-from console.operations import Operation, OperationError, RetractNote, TapEvent, undo_of, words_of
+from console.operations import (
+    GiveVolumes,
+    Operation,
+    OperationError,
+    RetractNote,
+    RevisePlan,
+    TapEvent,
+    undo_of,
+    words_of,
+)
 from console.prepared import has_plan
 from console.snapshot import Mode, RaisedAlarm, Snapshot
 from dicom_listener.events import Kind
@@ -45,6 +54,11 @@ _TONES = {True: Tone.MUTED, False: Tone.ALERT}
 
 def _failures(*told: str) -> tuple[Cell, ...]:
     return tuple(Cell(text=f"✕ {failure}", tone=Tone.ALERT) for failure in told if failure)
+
+
+def _revises(operation: Operation) -> bool:
+    """Whether it brings a plan, whole, as it was known when it was said."""
+    return isinstance(operation, RevisePlan | GiveVolumes) and operation.plan is not None
 
 
 def system_clock() -> datetime:
@@ -121,7 +135,7 @@ class LiveDashboard(_WithEngine):
     ) -> None:
         self._settings = settings or Settings()
         self.operator = getpass.getuser()
-        self._undoing: list[tuple[Said, Operation]] = []
+        self._undoing: list[tuple[Said, Operation | None]] = []
         self._unread: list[Said] = []
         self._taken_back = self._refused = ""
         self.tools: dict[Tool, ToolDialog] = {}
@@ -201,13 +215,17 @@ class LiveDashboard(_WithEngine):
 
     def operate(self, operation: Operation) -> str:
         """Record what somebody says; returns "" or a sentence on why it could not be recorded."""
-        back = undo_of(operation, self._as_said())
+        known = self._as_said()
+        if _revises(operation) and any(_revises(said.operation) for said in self._unread):
+            # It was made from the plan before that: what was changed then would be gone.
+            return "The plan was changed a moment ago and is being read: say this again once it is shown."
+        back = undo_of(operation, known)
         fault, seq = self._say(operation)
         if not fault:
             if isinstance(operation, TapEvent):
                 back = RetractNote(seq=seq)
-            if back is not None:
-                self._undoing.append((Said(operation=operation, at=system_clock(), seq=seq), back))
+            # What cannot be taken back is kept as well: undo must not reach for the word before it.
+            self._undoing.append((Said(operation=operation, at=system_clock(), seq=seq), back))
             self._taken_back = self._refused = ""
         return fault
 
@@ -215,10 +233,14 @@ class LiveDashboard(_WithEngine):
         """Take back what was said last, by a later word; returns "" or why not."""
         if not self._undoing:
             return "Nothing was said in this window that could be taken back."
-        fault, _ = self._say(self._undoing[-1][1])
+        said, back = self._undoing[-1]
+        words = said_words(self.dashboard.snapshot, said)
+        if back is None:
+            return f"{words} cannot be taken back here: change it where it was said."
+        fault, _ = self._say(back)
         if not fault:
-            said, _ = self._undoing.pop()
-            self._taken_back, self._refused = said_words(self.dashboard.snapshot, said), ""
+            self._undoing.pop()
+            self._taken_back, self._refused = words, ""
         return fault
 
     def _said_here(self, snapshot: Snapshot) -> SaidHere:
@@ -229,6 +251,7 @@ class LiveDashboard(_WithEngine):
             unread=tuple(self._unread),
             taken_back=self._taken_back,
             fault=self._refused,
+            final=bool(self._undoing) and self._undoing[-1][1] is None,
         )
 
     def _as_said(self) -> Snapshot:
@@ -333,7 +356,7 @@ def quit_on_signals(application: QApplication) -> Iterator[None]:
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     timer = QTimer()
-    timer.timeout.connect(lambda: application.quit() if asked else None)
+    timer.timeout.connect(lambda: application.exit() if asked else None)  # quit() asks the windows first
     timer.start(_SIGNAL_MS)
     try:
         yield

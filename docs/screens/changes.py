@@ -253,3 +253,67 @@ def _with_reason(maps: FractionMaps | None, volume: Volume, reason: Reason) -> F
 def acknowledged(snapshot: Snapshot, at: datetime, by: str) -> Snapshot:
     """Somebody has acknowledged the alarms; none is cleared by that."""
     return replace(snapshot, alarms=tuple(replace(r, acknowledged_by=by, acknowledged_at=at) for r in snapshot.alarms))
+
+
+def without_plan(snapshot: Snapshot) -> Snapshot:
+    """Images have come, and nothing has been said of the treatment yet."""
+    return replace(
+        snapshot, plan=None, settings=None, loaded={}, injections=(), volumes=(), volume_sources={}, alarms=(),
+        bindings=(), structure_faults=(), awaited=None,
+    )  # fmt: skip
+
+
+def without_volumes(snapshot: Snapshot) -> Snapshot:
+    """No object with structures has come."""
+    return replace(snapshot, volumes=(), volume_sources={}, structures=(), structure_faults=())
+
+
+def provisional_injection(snapshot: Snapshot) -> Snapshot:
+    """As `provisional`, and told of the injection too."""
+    reason = "the residual activity is not entered yet"
+    own = snapshot.results[-1].key
+    injections = tuple(replace(i, provisional_reason=reason) if i.key == own else i for i in snapshot.injections)
+    return replace(provisional(snapshot), injections=injections)
+
+
+def aborted(snapshot: Snapshot) -> Snapshot:
+    """The latest injection was broken off, and how much was delivered is not known."""
+    own = snapshot.results[-1].key
+    injections = tuple(
+        replace(i, aborted=True, activity_mbq=None, provisional_reason="broken off: what was delivered is not known")
+        if i.key == own
+        else i
+        for i in snapshot.injections
+    )
+    said = {**snapshot.recorded.get(own, {}), "aborted": True, "activity_MBq": None}
+    return replace(snapshot, injections=injections, recorded={**snapshot.recorded, own: said})
+
+
+def repeated(snapshot: Snapshot) -> Snapshot:
+    """The latest fraction was imaged twice: it is asked which series shows it."""
+    used = next(b for b in snapshot.bindings if (b.position, b.fraction) == snapshot.results[-1].key)
+    of = next(state for state in snapshot.series if state.key == used.series_key)
+    first = replace(
+        of,
+        key=f"{of.key}.1",
+        series_instance_uids=tuple(f"{uid}.1" for uid in of.series_instance_uids),
+        acquired_at=None if of.acquired_at is None else of.acquired_at - timedelta(minutes=3),
+    )
+    aside = replace(
+        used, series_key=first.key, role="superseded", confirmed=False, why="a later series shows the same injection"
+    )
+    at = snapshot.series.index(of)
+    twice = replace(
+        snapshot,
+        series=(*snapshot.series[:at], first, *snapshot.series[at:]),
+        bindings=(*(replace(b, confirmed=False) if b is used else b for b in snapshot.bindings), aside),
+    )
+    reason = "two series fit this injection"
+    asked = with_last(twice, lambda r: replace(r, status=FractionStatus.PROVISIONAL, provisional_reasons=(reason,)))
+    return alarmed(asked)
+
+
+def refused_call(snapshot: Snapshot, at: datetime, calling: dict[str, str]) -> Snapshot:
+    """A scanner has called this node by another AE title."""
+    said = {**calling, "why": "The called AE title is not this node's."}
+    return with_event(snapshot, event(snapshot, at, Kind.ASSOCIATION_REFUSED, said))

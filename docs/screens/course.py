@@ -5,18 +5,22 @@ What is known is kept at named moments; the pictures are drawn from those. Nothi
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy.ndimage import center_of_mass
 
 from config.plan import TreatmentPlan, load_plan
 from config.settings import load_settings
 from console.demo.phantom_dicom import PhantomOptions, PhantomTreatment, write_phantom
 from console.demo.phantom_treatment import DeliveredInjection
+from console.drawn_volumes import given_volume
 from console.engine import Engine
+from console.operations import Operation, RecordInjection, RevisePlan, next_injection, start_injection, words_of
 from console.outputs.wording import software_version
 from console.reader import InThisProcess
 from console.resumption import as_shown
@@ -26,10 +30,19 @@ from dicom_listener.admission import Admission
 from dicom_listener.events import Kind
 from dicom_listener.images import SeriesState
 from dicom_listener.record import Record
+from quantify.drawing import drawing_lattice, sphere
+from quantify.drawing_canvas import Canvas, Mode
+from quantify.model import Role, Volume
 
 _MISSING = (7, 48, 49)
 """Which images of the last series come late."""
 _PHYSICIST, _RADIOLOGIST = "M. Visser", "J. Jansen"
+_LASTING = timedelta(minutes=2, seconds=40)
+"""Of an injection."""
+RELAXIVITY = 229.0
+DRAFT = {"calibration.relaxivity_per_s_per_mg_mL": RELAXIVITY}
+"""What is tried in the physicist's panel, and promoted."""
+PROMOTER, REASON = "P. Jansen", "relaxivity of batch 26-114 measured on 3 March"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +52,8 @@ class Moment:
     snapshot: Snapshot
     at: datetime
     before: tuple[Moment, ...] = ()
+    file: Path = Path()
+    """The treatment file; what is known at this moment is its beginning."""
 
 
 @dataclass
@@ -78,6 +93,13 @@ class Course:
         """Append an event as it happens now."""
         self.record.append(kind, payload, actor=actor, utc=self.now.astimezone(UTC))
 
+    def operate(self, operation: Operation, *, name: str) -> None:
+        """Record what somebody says in the window."""
+        self.follow()
+        site = load_settings(None)
+        for word in words_of(operation, self._latest, name=name, at=self.now, site=site):
+            self.record.append(word.kind, dict(word.payload), actor=name, utc=self.now.astimezone(UTC), data=word.data)
+
     def follow(self) -> None:
         """Let the session take everything that the file holds by now."""
         while batch := self.record.events(self._read):
@@ -92,7 +114,8 @@ class Course:
     def _remember(self, name: str, snapshot: Snapshot) -> None:
         told = [moment for key, moment in self.moments.items() if key.startswith(("setup", "result"))]
         # News is what differs from the moment before; older ones would be told again.
-        self.moments[name] = Moment(snapshot=snapshot, at=self.now, before=tuple(told[-2:]))
+        file = self.record.path
+        self.moments[name] = Moment(snapshot=snapshot, at=self.now, before=tuple(told[-2:]), file=file)
 
     def send(self, files: Sequence[Path], *, halfway: str = "", leave_open: bool = False) -> str:
         """Store the files of one association; what is known after a bit more than half of them may be kept."""
@@ -108,6 +131,25 @@ class Course:
             ended = {"association": association, "how": "released", "instances": len(files)}
             self.say(Kind.ASSOCIATION_CLOSED, ended)
         return association
+
+    def start(self) -> None:
+        """The next injection begins."""
+        self.follow()
+        coming = next_injection(self._latest)
+        if coming is not None:
+            self.operate(start_injection(coming, self.now), name=_RADIOLOGIST)
+
+    def redraw(self, name: str, by_mm: float) -> None:
+        """Draw a tumour anew: as it is, with a sphere more at the border of it."""
+        self.follow()
+        volume = next(volume for volume in self._latest.volumes if volume.name == name)
+        canvas = Canvas(drawing_lattice(volume.grid))
+        middle = middle_lps_mm(volume)
+        for at, radius_mm in ((0.0, _radius_mm(volume)), (by_mm, 0.6 * _radius_mm(volume))):
+            ball = sphere(canvas.lattice, (middle[0], middle[1] + at, middle[2]), radius_mm)
+            canvas.apply(ball, Mode.ADD, f"sphere {radius_mm:.0f} mm")
+        given = given_volume(canvas, name=name, role=Role.TUMOUR, snapshot=self._latest)
+        self.operate(given, name=_PHYSICIST)
 
     def confirm(self) -> None:
         """The physicist confirms what every series is."""
@@ -133,6 +175,18 @@ class Course:
         self._remember(name, self._latest)
 
 
+def middle_lps_mm(volume: Volume) -> tuple[float, float, float]:
+    """The middle of a volume."""
+    x, y, z = (volume.grid.affine_lps_mm[:3] @ [*center_of_mass(volume.occupancy), 1.0]).tolist()
+    return x, y, z
+
+
+def _radius_mm(volume: Volume) -> float:
+    """Of the sphere that is as large."""
+    ml = float(volume.occupancy.sum()) * volume.grid.voxel_volume_ml
+    return float((3000.0 * ml / (4.0 * np.pi)) ** (1 / 3))
+
+
 def files_of(folder: Path) -> list[Path]:
     """The files of one series, in the order in which a scanner sends them."""
     return sorted(folder.iterdir())
@@ -150,14 +204,10 @@ def planned(phantom: PhantomTreatment) -> tuple[TreatmentPlan, dict[str, Any]]:
     return plan, {"plan": mapping, "sha256": plan.sha256, "settings": tables, "time_zone": zone}
 
 
-def given(injection: DeliveredInjection) -> dict[str, Any]:
-    """What an operator records of an injection."""
-    return {
-        "position": injection.position,
-        "fraction": injection.fraction,
-        "activity_MBq": injection.activity_mbq,
-        "time": injection.time.isoformat(),
-    }
+def given(injection: DeliveredInjection) -> RecordInjection:
+    """What an operator records of an injection that has ended."""
+    said = {"activity_MBq": injection.activity_mbq, "time": injection.time.isoformat()}
+    return RecordInjection(position=injection.position, fraction=injection.fraction, said=said)
 
 
 def whole_treatment(
@@ -165,7 +215,8 @@ def whole_treatment(
 ) -> dict[str, Moment]:
     """Write the phantom and take its treatment from the empty file to the last result.
 
-    With `in_parts` the last series comes in two parts, and at the end the calibration is changed.
+    With `in_parts` the last series comes in two parts, and at the end another calibration is tried in a draft and
+    promoted; without, the first tumour is drawn anew.
     """
     phantom = write_phantom(folder / "dicom", options)
     plan, loading = planned(phantom)
@@ -190,9 +241,13 @@ def whole_treatment(
         course.send(files_of(phantom.reference), halfway="reference_arriving")
         course.keep("before_the_first_injection")
         for number, (series, injection) in enumerate(zip(phantom.fractions, injections, strict=True), start=1):
-            course.now = injection.time + timedelta(seconds=20)
+            course.now = injection.time - _LASTING
             course.confirm()
-            course.say(Kind.INJECTION_RECORDED, given(injection), actor=_PHYSICIST)
+            course.start()
+            course.now += timedelta(seconds=50)
+            course.keep(f"under_way_{number}")
+            course.now = injection.time + timedelta(seconds=20)
+            course.operate(given(injection), name=_PHYSICIST)
             course.keep(f"injected_{number}")
             if number == 2:
                 course.say(Kind.NOTE, {"label": "stasis", "text": "slow flow"}, actor=_RADIOLOGIST)
@@ -207,10 +262,15 @@ def whole_treatment(
         course.confirm()
         course.keep("confirmed")
         course.moments["restarted"] = Moment(snapshot=_restarted(record, course.now), at=course.now)
+        if structures and not in_parts:
+            course.redraw("Tumour 1", by_mm=16.0)
+            course.computed("redrawn")
         if in_parts:
             course.now += timedelta(minutes=1)
-            course.say(Kind.PLAN_REVISED, _recalibrated(loading), actor=_PHYSICIST)
+            promoted = RevisePlan(plan=_recalibrated(loading["plan"]), reason=REASON, name=PROMOTER)
+            course.operate(promoted, name=_PHYSICIST)
             course.computed("settings_changed", computing="settings_changed_computing")
+            course.moments["drafted"] = _drafted(course.moments["confirmed"], course.moments["settings_changed"])
         return course.moments
 
 
@@ -230,11 +290,14 @@ def _in_two_parts(course: Course, files: Sequence[Path]) -> None:
     course.send([files[number] for number in _MISSING])
 
 
-def _recalibrated(loading: dict[str, Any]) -> dict[str, Any]:
-    """The plan with another relaxivity."""
-    plan = copy.deepcopy(loading["plan"])
-    plan["calibration"]["relaxivity_per_s_per_mg_mL"] *= 1.05
-    return {**loading, "plan": plan}
+def _drafted(active: Moment, promoted: Moment) -> Moment:
+    """What the draft's engine told before it was promoted: the same results, laid over the plan that was in force."""
+    return replace(active, snapshot=replace(promoted.snapshot, loaded=active.snapshot.loaded, overrides=DRAFT))
+
+
+def _recalibrated(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan with the relaxivity of the draft."""
+    return {**plan, "calibration": {**plan["calibration"], "relaxivity_per_s_per_mg_mL": RELAXIVITY}}
 
 
 def _restarted(record: Record, now: datetime) -> Snapshot:

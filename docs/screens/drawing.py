@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QMessageLogContext, QPoint, QtMsgType
+from PySide6.QtCore import QMessageLogContext, QPoint, QRect, QtMsgType
 from PySide6.QtGui import QImage, QImageWriter, QPainter, QPixmap, qRgb
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from scipy.spatial import cKDTree
 
 from console.dashboard.app import Dashboard, render_png
 from console.dashboard.screen.model import Cell, Tone
+from console.dashboard.screen.said import SaidHere
 from console.dashboard.screen.view import Action
 from console.dashboard.window import DashboardWindow
 from console.snapshot import Mode, Snapshot
@@ -41,6 +42,10 @@ class Picture:
     mode: Mode = Mode.LIVE
     machine: tuple[Cell, ...] = HEALTHY
     actions: tuple[Action, ...] = ()
+    said: SaidHere = field(default_factory=SaidHere)
+    """What was said in this window."""
+    part: Callable[[DashboardWindow], QWidget] | None = None
+    """Of the window, where it is not all of it."""
     opened: Callable[[DashboardWindow], None] | None = None
     """Does to the window what no action does: a dialog, the overlay, the glance mode."""
 
@@ -59,6 +64,7 @@ def draw(picture: Picture, target: Path, size: Size, *, small: bool) -> None:
         clock=lambda: moment[0],
         on_operator_action=lambda _: None,
         machine_status=lambda: picture.machine,
+        said=lambda _: picture.said,
     )
     window = dashboard.window
     for earlier in picture.before:
@@ -75,6 +81,8 @@ def draw(picture: Picture, target: Path, size: Size, *, small: bool) -> None:
         window.resize(*size)
         picture.opened(window)
     render_png(window, target, size)
+    if picture.part is not None:
+        _cut_out(picture.part(window), window, target)
     _with_dialog(window, target)
     dashboard.stop()
     window.acknowledging.reject()
@@ -83,6 +91,11 @@ def draw(picture: Picture, target: Path, size: Size, *, small: bool) -> None:
     QApplication.processEvents()
     if small:
         with_fewer_colours(target)
+
+
+def _cut_out(part: QWidget, window: DashboardWindow, target: Path) -> None:
+    place = QRect(part.mapTo(window, QPoint(0, 0)), part.size())
+    QPixmap(str(target)).copy(place).save(str(target), "PNG")
 
 
 def _with_dialog(window: DashboardWindow, target: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from console.dashboard.screen.model import Cell, Tone
+from console.dashboard.screen.said import Said, SaidHere
 from console.dashboard.screen.view import (
     Action,
     Details,
@@ -22,7 +23,9 @@ from console.dashboard.screen.view import (
     ToggleProbe,
 )
 from console.dashboard.window import DashboardWindow
+from console.operations import Operation, TapEvent, start_injection
 from console.snapshot import Mode, Snapshot
+from dicom_listener.events import Kind
 from screens import changes
 from screens.course import Moment
 from screens.drawing import HEALTHY, Picture
@@ -36,6 +39,7 @@ Moments = Mapping[str, Moment]
 def all_states(whole: Moments, two_positions: Moments, no_structures: Moments) -> Iterator[Picture]:
     """Every picture, from the moments of the three treatments."""
     yield from _as_it_goes(whole)
+    yield from _said(whole)
     yield from _worth_of_results(whole)
     yield from _faults(whole)
     yield from _alarms(whole)
@@ -63,6 +67,32 @@ def _as_it_goes(m: Moments) -> Iterator[Picture]:
     yield _of("next_fraction", m["result_3"])
     yield _of("console", m["result_4"])
     yield _of("review", m["confirmed"], snapshot=_seen(m["confirmed"]))
+
+
+def _said(m: Moments) -> Iterator[Picture]:
+    """What a press on the bar shows."""
+    running = m["under_way_2"]
+    injection = next(i for i in running.snapshot.injections if i.under_way)
+    begun = SaidHere(last=_word(start_injection(injection, injection.started_at or running.at), running))
+    yield _of("injection_under_way", running, said=begun)
+    tap = TapEvent(label="reflux")
+    note = changes.event(running.snapshot, running.at, Kind.NOTE, {"label": "reflux", "text": "", "name": _NAME})
+    tapped = changes.with_event(running.snapshot, note)
+    yield _of("one_tap", running, snapshot=tapped, said=SaidHere(last=_word(tap, running)))
+    yield _of("taken_back", running, said=SaidHere(taken_back=f"reflux {running.at:%H:%M}"))
+    bars = (
+        ("bar_start", _of("", m["result_1"])),
+        ("bar_stop", _of("", running, said=begun)),
+        ("bar_said", _of("", running, snapshot=tapped, said=SaidHere(last=_word(tap, running)))),
+    )
+    for name, picture in bars:
+        yield replace(picture, name=name, part=lambda window: window.operator_bar)
+    twice = m["result_2"]
+    yield _of("two_series_of_one_injection", twice, snapshot=changes.repeated(twice.snapshot))
+
+
+def _word(operation: Operation, moment: Moment) -> Said:
+    return Said(operation=operation, at=moment.at, seq=moment.snapshot.head_seq)
 
 
 def _worth_of_results(m: Moments) -> Iterator[Picture]:

@@ -297,3 +297,36 @@ def test_a_series_of_which_one_echo_has_come_may_still_be_the_fraction():
         "10:15", status=SeriesStatus.ARRIVING, echo_times_s=TIMES[:1], holmium_refusal="1 echo; at least three"
     )
     assert roles(treatment(), series("10:00"), first_echo)["10:15"] == "unbound RHA F1"
+
+
+def recorded(fraction: int, **said: object) -> Event:
+    return event(Kind.INJECTION_RECORDED, {"position": "RHA", "fraction": fraction, **said})
+
+
+def at(clock: str) -> str:
+    return f"2026-03-04T{clock}:00+01:00"
+
+
+def test_a_series_that_was_begun_before_a_late_stop_is_neither_the_reference_nor_the_fraction_before():
+    states = (series("10:00"), series("10:15"), series("10:35"))
+    late = treatment(recorded(1, started=at("10:05"), time=at("10:20")))
+    assert roles(late, *states) == {"10:00": "reference", "10:15": "refused RHA F1", "10:35": "fraction RHA F2"}
+    assert "before RHA F1 had ended: correct that end" in bind(late, states, frozenset())[1].why
+    second = treatment(recorded(2, started=at("10:25"), time=at("10:40")))
+    assert roles(second, *states) == {"10:00": "reference", "10:15": "fraction RHA F1", "10:35": "refused RHA F2"}
+    corrected = fold(late, recorded(1, time=at("10:14")))
+    assert roles(corrected, *states)["10:15"] == "fraction RHA F1"
+
+
+def test_a_series_that_is_begun_while_nobody_has_said_stop_is_asked_about():
+    states = (series("10:00"), series("10:15"))
+    running = treatment(*(recorded(n, time=None) for n in (1, 2, 3)))
+    running = fold(running, recorded(1, started=at("10:05"), unsaid=["time"]))
+    plan = running.plan
+    assert plan is not None
+    planned = tuple(i.model_copy(update={"time": None, "activity_mbq": None}) for i in plan.injections)
+    running = replace(running, plan=plan.model_copy(update={"injections": planned}))
+    assert roles(running, *states) == {"10:00": "reference", "10:15": "refused RHA F1"}
+    assert "under way: say when that ended" in why(running, *states)
+    said = fold(running, assigned("10:15", "anatomy"))
+    assert roles(said, *states)["10:15"] == "anatomy"

@@ -171,3 +171,19 @@ def test_a_damaged_object_is_refused_with_a_sentence(tmp_path):
     found = look_at(path)
     assert found.kind is FileKind.OTHER
     assert found.refusal
+
+
+def test_links_that_lead_to_each_other_are_told_and_stop_nothing(tmp_path):
+    (tmp_path / "a.dcm").symlink_to(tmp_path / "b.dcm")
+    (tmp_path / "b.dcm").symlink_to(tmp_path / "a.dcm")
+    assert ["no file" in look_at(path).refusal for path in paths_of([tmp_path])] == [True, True]
+
+
+def test_files_that_were_not_looked_at_are_told(tmp_path, monkeypatch):
+    for name in "abc":
+        (tmp_path / name).touch()
+    monkeypatch.setattr("console.given_files._MOST_FILES", 2)
+    found = [one.file for one in previews([tmp_path], Snapshot(), time_zone="UTC", stopped=lambda: False)
+             if isinstance(one, FilePreview)]  # fmt: skip
+    assert [own.path.name for own in found] == ["a", "b", "b"]
+    assert "not looked at" in found[-1].refusal

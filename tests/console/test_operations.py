@@ -28,6 +28,7 @@ from console.operations import (
     RetractNote,
     RevisePlan,
     TapEvent,
+    Together,
     abort_injection,
     next_injection,
     start_injection,
@@ -37,7 +38,7 @@ from console.operations import (
     words_of,
 )
 from console.prepared import created, has_plan, with_plan
-from console.snapshot import Snapshot
+from console.snapshot import Snapshot, VolumeSource
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
 from dicom_listener.record import Record
@@ -107,7 +108,7 @@ def known(snapshot: Snapshot) -> tuple[object, ...]:
         snapshot.settings_sha256,
         {key: own for key, own in snapshot.assigned.items()},
         snapshot.given_registrations,
-        snapshot.clock_offset_s or 0.0,
+        snapshot.clock_offset_s,
         snapshot.chosen_volumes,
         snapshot.closed,
     )
@@ -306,6 +307,43 @@ def test_what_is_recorded_can_be_read_by_another_process(tmp_path: Path) -> None
             record.append(word.kind, dict(word.payload), actor="A", utc=START)
     with Record.open(tmp_path / "a.holmia", read_only=True) as again:
         assert again.events()[-1].payload["label"] == "reflux"
+
+
+def test_a_plan_that_does_not_go_with_the_recorded_settings_is_refused_and_not_recorded(room: Room) -> None:
+    before = room.seq
+    with pytest.raises(OperationError, match=r"minimum_similarity is .* above warning_similarity"):
+        room.say(RevisePlan(plan={**PLAN, "quantification": {"registration": {"minimum_similarity": 0.9}}}))
+    assert room.seq == before
+
+
+def test_what_was_aborted_stays_when_its_position_is_given_up(room: Room) -> None:
+    room.say(RecordInjection(position="RHA", fraction=1, said={"aborted": True}))
+    room.say(GiveUpPosition(position="RHA"))
+    assert [i.label for i in room.snapshot.injections if i.aborted] == ["RHA F1"]
+    assert room.snapshot.cancelled == (("RHA", 2),)
+
+
+def test_into_a_closed_treatment_no_injection_is_recorded_but_what_was_said_is_corrected(room: Room) -> None:
+    room.say(stop_injection(injection(room), room.at))
+    room.say(CloseTreatment())
+    room.say(RecordInjection(position="RHA", fraction=1, said={"activity_MBq": 300.0, "time": room.at.isoformat()}))
+    with pytest.raises(OperationError, match="closed"):
+        room.say(RecordInjection(position="RHA", fraction=2, said={"time": room.at.isoformat()}))
+
+
+def test_no_series_is_waited_for_after_an_injection_outside_the_mri(room: Room) -> None:
+    room.say(stop_injection(injection(room), room.at, activity_mbq=300.0, outside_mri=True))
+    assert room.snapshot.awaited == ("RHA", 2)
+    assert room.snapshot.not_imaged_mbq == 300.0
+
+
+def test_a_version_of_a_volume_is_taken_back_to_the_one_before() -> None:
+    operation = GiveVolumes(name="drawing", labels={1: "Tumour 1"}, nifti=b"none")
+    before = Snapshot(volume_sources={"Tumour 1": VolumeSource(title="a", sha256="cd" * 32, version=1)})
+    back = undo_of(operation, before)
+    assert back == Together(operations=(ChooseVolume(volume="Tumour 1", object_sha256="cd" * 32),))
+    assert undo_of(operation, Snapshot()) is None
+    assert undo_of(replace(operation, plan=PLAN), before) is None
 
 
 def _said() -> dict[str, Any]:

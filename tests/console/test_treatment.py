@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from config.errors import ConfigurationError
 from config.plan import plan_from_mapping
 from config.settings import load_settings
+from console.engine import Engine
 from console.treatment import Treatment, fold, injections
 from dicom_listener.events import Event, Kind
 
@@ -333,3 +335,56 @@ def test_a_series_assigned_anew_has_the_latest_word():
         return event(Kind.SERIES_ASSIGNED, {"series_key": key, "role": "reference"})
 
     assert list(folded(assigned("a"), assigned("b"), assigned("a")).assignments) == ["b", "a"]
+
+
+NO_WORDS = (None, "", -1, 1e300, True, [], {}, [[1, 2], [3]], "rubbish", ["x"], {"a": 1}, "9999-12-31T23:59:59-23:59")
+MIRRORED = [[-1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "good"),
+    [
+        (Kind.INJECTION_RECORDED, {"position": "RHA", "fraction": 1, "unsaid": [], "cancelled": False}),
+        (Kind.NOTE, {"label": "contrast", "time": "2026-03-04T10:08:00+01:00", "retracts": 3}),
+        (Kind.VOLUME_CHOSEN, {"volume": "Tumour 1", "object_sha256": "a1"}),
+        (Kind.TREATMENT_CLOSED, {"closed": True, "name": "P. Jansen"}),
+        (Kind.REGISTRATION_GIVEN, {"series_key": "k", "reference_to_series_lps_mm": [], "name": "P. Jansen"}),
+        (Kind.SERIES_ASSIGNED, {"series_key": "k", "role": "fraction", "position": "RHA", "fraction": 1}),
+        (Kind.CLOCK_OFFSET_CONFIRMED, {"seconds": 3.0}),
+        (Kind.ALARM_RAISED, {"alarm": {"id": "a"}}),
+        (Kind.ALARM_ACKNOWLEDGED, {"alarm": "a"}),
+        (Kind.PLAN_REVISED, {"plan": PLAN, "settings": {}, "time_zone": ZONE}),
+    ],
+    ids=str,
+)
+def test_a_word_of_another_version_never_raises_and_what_cannot_be_read_counts_for_nothing(kind, good):
+    known = folded(loaded(PLAN), said(1, activity_MBq=400.0, time="2026-03-04T10:08:00+01:00"))
+    odd = [{}, *({**good, key: value} for key in good for value in NO_WORDS)]
+    for payload in odd:
+        after = fold(known, event(kind, payload, seq=9))
+        injections(after)
+        if after.unread:
+            assert after == replace(known, unread=after.unread)
+
+
+@pytest.mark.parametrize("matrix", [MIRRORED, [[1.0]], [[1, 2], [3]]], ids=["mirrored", "1x1", "ragged"])
+def test_a_registration_that_is_not_rigid_is_not_taken(matrix):
+    payload = {"series_key": "k", "reference_to_series_lps_mm": matrix}
+    treatment = folded(loaded(PLAN), event(Kind.REGISTRATION_GIVEN, payload, seq=7))
+    assert not treatment.registrations
+    assert [own.seq for own in treatment.unread] == [7]
+
+
+def test_overrides_that_do_not_go_together_with_a_plan_are_still_refused():
+    with pytest.raises(ConfigurationError):
+        folded(loaded(PLAN), overrides={"calibration.field_T": 99.0})
+
+
+def test_what_cannot_be_read_is_told_as_missing_from_what_is_shown():
+    engine = Engine()
+    for one in (loaded(PLAN), event(Kind.CLOCK_OFFSET_CONFIRMED, {"seconds": "soon"}, seq=7)):
+        engine.take(one)
+    list(engine.advance())
+    told = engine.snapshot()
+    assert "Event 7 (clock offset confirmed) cannot be read" in told.damage
+    assert [own.alarm.kind for own in told.alarms if "Event 7" in own.alarm.text] == ["file_damaged"]

@@ -15,7 +15,7 @@ from pydicom.uid import generate_uid
 from dicom_listener.admission import Admission, Fate
 from dicom_listener.events import Kind
 from dicom_listener.expected_patient import ExpectedPatient
-from dicom_listener.record import Record, quarantine_path
+from dicom_listener.record import Record, RecordCorruptError, quarantine_path
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -83,3 +83,31 @@ def test_an_image_without_a_patient_id_tells_nobody(tmp_path: Path, scan: pydico
     with Record.create(tmp_path / "a.holmia") as record, admitting(record) as admission:
         assert admission.admit(image_of(scan, "", 1), association="1").fate is Fate.STORED
         assert ExpectedPatient(record).now() is None
+
+
+def test_a_first_object_that_is_damaged_refuses_nobody_and_the_next_one_tells(
+    tmp_path: Path, scan: pydicom.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Record.create(tmp_path / "a.holmia") as record:
+        with admitting(record) as admission:
+            for number in (1, 2):
+                admission.admit(image_of(scan, "EM1-004", number), association="1")
+        first, sound = record.events()[0].object_sha256, record.object_bytes
+
+        def damaged(sha256: str) -> bytes:
+            if sha256 == first:
+                raise RecordCorruptError("It holds other bytes than were stored.")
+            return sound(sha256)
+
+        monkeypatch.setattr(record, "object_bytes", damaged)
+        with admitting(record) as admission:
+            assert admission.admit(image_of(scan, "EM1-004", 3), association="2").fate is Fate.STORED
+            assert admission.admit(image_of(scan, "SOMEBODY", 4), association="2").fate is Fate.QUARANTINED
+
+
+def test_a_plan_that_cannot_be_read_refuses_nobody_and_changes_nothing(tmp_path: Path, scan: pydicom.Dataset) -> None:
+    with Record.create(tmp_path / "a.holmia") as record, admitting(record) as admission:
+        planned(record, {"id": "EM1-004"})
+        planned(record, {"id": "", "of a later version": "x"})
+        assert admission.admit(image_of(scan, "EM1-004", 1), association="1").fate is Fate.STORED
+        assert admission.admit(image_of(scan, "SOMEBODY", 2), association="1").fate is Fate.QUARANTINED

@@ -21,8 +21,30 @@ FOREIGN = ("siemens_classic", "siemens_phase", "philips_classic", "rle", "jpeg_l
 """Single images and structures of other treatments; a whole enhanced series of one might serve as its reference."""
 
 
-def results(folder, intruders=()):
-    """Fold a small treatment, the intruders between its series, and compute."""
+WORDS = {
+    Kind.INJECTION_RECORDED: {"position": "RHA", "fraction": 1, "started": None, "unsaid": [], "cancelled": False},
+    Kind.NOTE: {"label": "contrast", "text": "", "time": None, "retracts": 3},
+    Kind.VOLUME_CHOSEN: {"volume": "Liver", "object_sha256": ""},
+    Kind.TREATMENT_CLOSED: {"closed": True, "name": "P. Jansen"},
+    Kind.REGISTRATION_GIVEN: {"series_key": "", "reference_to_series_lps_mm": []},
+    Kind.SERIES_ASSIGNED: {"series_key": "", "role": "fraction", "position": "RHA", "fraction": 1},
+    Kind.CLOCK_OFFSET_CONFIRMED: {"seconds": 0.0},
+    Kind.LABEL_MAP_GIVEN: {
+        "name": "drawn",
+        "labels": {"1": "Liver"},
+        "frame_of_reference_uid": "1.2",
+        "drawn": "brush",
+    },
+    Kind.PLAN_REVISED: {"plan": {}, "settings": {}, "time_zone": ZONE, "name": "P. Jansen", "reason": "why"},
+    Kind.RESULT_SHOWN: {"position": "RHA", "fraction": 1, "result": {}, "volume_objects": {}},
+    Kind.ALARM_RAISED: {"alarm": {"id": "a"}},
+}
+"""What an operator's console says, as far as each kind can be spoiled."""
+SPOILED = (None, "", -1, 1e300, True, [], {}, [[1, 2], [3]], [[2, 0, 0, 0]] * 4, "rubbish", "9999-12-31T23:59:59-23:59")
+
+
+def results(folder, intruders=(), words=()):
+    """Fold a small treatment, the intruders between its series, the words behind them, and compute."""
     settings = load_settings()
     engine, events = Engine(), []
 
@@ -54,6 +76,8 @@ def results(folder, intruders=()):
             event(Kind.INSTANCE_STORED, path.read_bytes(), association=series.name)
         event(Kind.ASSOCIATION_CLOSED, association=series.name)
         engine.snapshot()
+    for kind, payload in words:
+        event(kind, b"no label map" if kind is Kind.LABEL_MAP_GIVEN else None, **payload)
     engine.end()
     list(engine.advance())
     engine.snapshot()
@@ -84,3 +108,12 @@ def test_a_mutated_series_of_the_treatment_itself_fails_in_words(treatment):
         for _ in range(2):
             found = results(treatment, [mutated(chance.choice(own), chance) for _ in range(12)])
             assert all(result.error is None or result.error.endswith(".") for result in found)
+
+
+def test_words_of_another_version_do_not_stop_the_engine(treatment):
+    chance = Random(6)
+    spoiled = [(kind, {**good, key: value}) for kind, good in WORDS.items() for key in good for value in SPOILED]
+    spoiled += [(kind, {key: good[key] for key in good if key != left_out}) for kind, good in WORDS.items()
+                for left_out in good]  # fmt: skip
+    chance.shuffle(spoiled)
+    assert results(treatment, words=spoiled)

@@ -124,7 +124,11 @@ def save_cell(fault: str, state: DrawingState, snapshot: Snapshot) -> Cell:
     if fault:
         return Cell(text=fault, tone=Tone.MUTED)
     if role_of(state.name, snapshot) is None:
-        return Cell(text=f"+ {state.name} is new: the plan will name it as {state.texts['role']}", tone=Tone.ACTIVE)
+        words = f"+ {state.name} is new: the plan will name it as {state.texts['role']}"
+        positions = (snapshot.loaded["plan"].get("positions") or {}).values()
+        if state.role is Role.TUMOUR and any(position.get("volumes") for position in positions):
+            return Cell(text=f"▲ {words}; no position feeds it yet: see Setup", tone=Tone.CAUTION)
+        return Cell(text=words, tone=Tone.ACTIVE)
     return Cell(text="")
 
 
@@ -161,5 +165,5 @@ def previewed(shape: Patch | None, canvas: Canvas | None, state: DrawingState) -
         words = f"{sign_of(state)} {state.level:g} in the sphere: {volume}"
         if shape.count:
             return Cell(text=f"○ {words}", tone=Tone.ACTIVE)
-        return Cell(text=f"▲ {words}{', the centre is not' * state.joined}", tone=Tone.CAUTION)
+        return Cell(text=f"▲ {words}{', the centre does not reach it' * state.joined}", tone=Tone.CAUTION)
     return Cell(text=f"○ sphere of {state.radius_mm:g} mm: {volume}", tone=Tone.ACTIVE)

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from config.times import aware_time
 from console.dashboard.screen.model import State, Tone
 
 FAULT_SIGN, WARNING_SIGN = "✕", "▲"
@@ -119,6 +120,20 @@ def number(text: str, *, unit: str = "", low: float | None = None, high: float |
     return value
 
 
+def thousands_warning(text: str, *, unit: str, high: float) -> str:
+    """What is odd where a separator may have been meant for thousands: ``1.050`` is read as 1.05; "" where nothing is.
+
+    Parameters
+    ----------
+    high
+        The largest value that may be meant.
+    """
+    found = re.fullmatch(r"([1-9]\d{0,2})[.,](\d{3})", text.strip())
+    if found is None or float(meant := found[1] + found[2]) > high:
+        return ""
+    return f"is read as {float(f'{found[1]}.{found[2]}'):g} {unit}; if {meant} {unit} is meant, type {meant}"
+
+
 def number_check(*, unit: str = "", low: float | None = None, high: float | None = None) -> Check:
     """A check that a text is such a number."""
 
@@ -156,10 +171,12 @@ def moment(text: str, *, zone: ZoneInfo, today: date) -> datetime:
 
 
 def past_moment(text: str, *, zone: ZoneInfo, now: datetime, days: float = 30.0) -> datetime:
-    """As `moment`, refused where it lies in the future or longer ago than `days`."""
+    """As `moment`, refused where it lies in the future or longer ago than `days`, or exists twice or not at all."""
     told = moment(text, zone=zone, today=now.astimezone(zone).date())
+    told = aware_time(told.replace(tzinfo=None) if told.tzinfo is zone else told, zone)
     if told > now:
-        raise ValueError(f"lies in the future: it is {now.astimezone(zone):%H:%M}")
+        of_another_day = told.date() != now.astimezone(zone).date()
+        raise ValueError(f"lies in the future: it is {now.astimezone(zone):{'%Y-%m-%d ' * of_another_day}%H:%M}")
     if now - told > timedelta(days=days):
         raise ValueError(f"lies more than {days:g} days ago; check the date")
     return told

@@ -12,7 +12,7 @@ from config.plan import InjectionPlan
 from config.plan_checks import UNIT_SLIP_FACTOR
 from config.plan_warnings import PLANNED_BAND
 from config.settings import QuantificationSettings
-from console.dashboard.desk.form import Entry, Field, Form, Verdict, number, past_moment
+from console.dashboard.desk.form import Entry, Field, Form, Verdict, number, past_moment, thousands_warning
 from console.dashboard.screen import formatting
 from console.dashboard.screen.room_time import room_clock, room_time
 from console.operations import RecordInjection, under_way
@@ -100,9 +100,10 @@ def injection_form(snapshot: Snapshot, injection: Injection, typed: Mapping[str,
     texts = {key: typed.get(key, known[key]).strip() for key in KEYS}
     values = _read(case, texts, {key for key in KEYS if texts[key] != known[key]}, before)
     changed = {key for key in KEYS if values.of(key) != before.of(key)}
-    checks = {STARTED: _start, ENDED: _end, ACTIVITY: _activity, ABORTED: _abortion}
-    verdicts = {key: Verdict(fault=fault) for key, fault in values.faults.items()}
-    verdicts |= {key: check(case, values, changed) for key, check in checks.items() if key not in verdicts}
+    checks = {STARTED: _start, ENDED: _end, ABORTED: _abortion}
+    verdicts = {key: check(case, values, changed) for key, check in checks.items()}
+    verdicts[ACTIVITY] = _activity(case, values, changed, texts[ACTIVITY])
+    verdicts |= {key: Verdict(fault=fault) for key, fault in values.faults.items()}
     form = Form(fields=_fields(case), texts={**texts, **typed}, verdicts=verdicts)
     if any(verdict.fault for verdict in verdicts.values()):
         return Typed(form=form)
@@ -166,7 +167,7 @@ def _time_text(case: _Case, time: datetime | None) -> str:
 
 def _fields(case: _Case) -> tuple[Field, ...]:
     vials = ", ".join(case.planned.vials or ()) if case.planned is not None else ""
-    kept = "Empty: as it was before anything was said of it."
+    kept = f"In the zone {case.zone.key}. Empty: as it was before anything was said of it."
     return (
         Field(key=STARTED, label="Start", unit="h:min:s", hint="10:08", tooltip=f"When the injection began. {kept}"),
         Field(key=ENDED, label="End", unit="h:min:s", hint="10:31", tooltip=f"When it had ended. {kept}"),
@@ -243,6 +244,8 @@ def _end(case: _Case, values: _Values, changed: set[str]) -> Verdict:
         if ENDED in changed and ENDED not in case.recorded:
             return Verdict(fault="stands in the plan: change it, or cancel the fraction")
         return Verdict()
+    if case.snapshot.closed is not None and case.injection.time is None:
+        return Verdict(fault="the treatment is closed: open it again first")
     if begun is not None and ended < begun:
         return Verdict(fault=f"lies before the start ({room_clock(case.snapshot, begun)})")
     if not changed & {STARTED, ENDED}:
@@ -280,14 +283,17 @@ def _abortion(case: _Case, values: _Values, changed: set[str]) -> Verdict:
     if not case.aborted or not changed:
         return Verdict()
     if values.ended is None and ENDED not in values.faults:
-        return Verdict(warning="when it was broken off is not known: the end is empty")
+        if values.started is not None:
+            return Verdict(fault="needs the end, at least about: until then it counts as under way")
+        return Verdict(warning="without an end it counts as given up before it began: nothing delivered")
     return Verdict()
 
 
-def _activity(case: _Case, values: _Values, changed: set[str]) -> Verdict:
+def _activity(case: _Case, values: _Values, changed: set[str], text: str) -> Verdict:
     """Of what is typed or now holds anew: possible at all, and likely."""
     if not changed & {ACTIVITY, ENDED, ABORTED}:
         return Verdict()
+    read = thousands_warning(text, unit="MBq", high=HIGHEST_MBQ) if ACTIVITY in changed else ""
     mbq, ended, planned = values.mbq, values.ended, case.injection.planned_mbq
     if mbq is None:
         return _without_activity(case, ended, changed)
@@ -298,10 +304,12 @@ def _activity(case: _Case, values: _Values, changed: set[str]) -> Verdict:
         at = room_clock(case.snapshot, ended)
         return Verdict(fault=f"more than the {formatting.activity(held)} that its vials held at {at}")
     if planned is None or planned <= 0:
-        return Verdict()
+        return Verdict(warning=read)
     if mbq > UNIT_SLIP_FACTOR * planned or (not case.aborted and mbq < planned / UNIT_SLIP_FACTOR):
         told = f"more than a factor {UNIT_SLIP_FACTOR:g} from the {formatting.activity(planned)} planned"
         return Verdict(fault=f"{told}: check the unit (MBq) and the digits")
+    if read:
+        return Verdict(warning=read)
     if ABORTED in changed and case.aborted and ACTIVITY not in changed:
         return Verdict(warning="was said before it was aborted: check it")
     if mbq > (1.0 + PLANNED_BAND) * planned or (not case.aborted and mbq < (1.0 - PLANNED_BAND) * planned):

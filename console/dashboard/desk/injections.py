@@ -81,7 +81,10 @@ def build_injections(
     chosen = chosen if chosen in keys else _usual(snapshot, keys)
     table = Table(
         columns=COLUMNS,
-        rows=(*(_row(snapshot, i) for i in snapshot.injections), *(_cancelled_row(snapshot, k) for k in cancelled)),
+        rows=(
+            *(_row(snapshot, i, now) for i in snapshot.injections),
+            *(_cancelled_row(snapshot, k) for k in cancelled),
+        ),
         empty="no injection planned: F2 Setup",
     )
     if chosen is None:
@@ -139,7 +142,7 @@ def injection_state(injection: Injection) -> State:
 # -- the table -----------------------------------------------------------------------------------------------------
 
 
-def _row(snapshot: Snapshot, injection: Injection) -> Row:
+def _row(snapshot: Snapshot, injection: Injection, now: datetime | None) -> Row:
     state = injection_state(injection)
     planned = planned_injection(snapshot, injection.key)
     vials = ", ".join((planned.vials or ()) if planned is not None else ()) or formatting.NOT_KNOWN
@@ -149,8 +152,8 @@ def _row(snapshot: Snapshot, injection: Injection) -> Row:
         Cell(text=injection.label, bold=True),
         Cell(text=formatting.activity(injection.planned_mbq), tooltip="As planned."),
         Cell(text=vials, tooltip="The vials that it is drawn from (F2 Setup)."),
-        Cell(text=_time(snapshot, injection.started_at)),
-        Cell(text=_time(snapshot, injection.time)),
+        Cell(text=_time(snapshot, injection.started_at, now)),
+        Cell(text=_time(snapshot, injection.time, now)),
         Cell(text=_activity(injection), tooltip=told + why, tone=Tone.CAUTION if why else Tone.NORMAL),
         Cell(text=state.text, tone=state.tone, tooltip=state.word + why),
     )
@@ -164,8 +167,13 @@ def _cancelled_row(snapshot: Snapshot, key: Key) -> Row:
     return Row(cells=tuple(Cell(text=word, tone=Tone.MUTED) for word in words), key=label_of(key))
 
 
-def _time(snapshot: Snapshot, time: datetime | None) -> str:
-    return formatting.NOT_KNOWN if time is None else room_time(snapshot, time).strftime("%H:%M:%S")
+def _time(snapshot: Snapshot, time: datetime | None, now: datetime | None) -> str:
+    """With its day where that is not today's: a treatment may go on over midnight, or another week."""
+    if time is None:
+        return formatting.NOT_KNOWN
+    told = room_time(snapshot, time)
+    today = now is None or told.date() == room_time(snapshot, now).date()
+    return told.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
 
 
 def _activity(injection: Injection) -> str:
@@ -177,12 +185,14 @@ def _activity(injection: Injection) -> str:
 def _net(injection: Injection | None) -> State:
     if injection is None or injection.time is None:
         return State(sign="", word="")
-    known = f"net activity {_activity(injection)}" if injection.activity_mbq is not None else "net activity not known"
+    # What is recorded, not what is being typed above it.
+    known = "recorded: net activity "
+    known += _activity(injection) if injection.activity_mbq is not None else "not known"
     if injection.provisional_reason:
         return State(sign="!", word=f"{known}, provisional: {injection.provisional_reason}", tone=Tone.CAUTION)
     if injection.activity_mbq is None:
         return State(sign="!", word=known, tone=Tone.CAUTION)
-    return State(sign="✓", word=known, tone=Tone.GOOD)
+    return State(sign="●", word=known, tone=Tone.MUTED)
 
 
 # -- the buttons ---------------------------------------------------------------------------------------------------
@@ -223,7 +233,8 @@ def _cancel(key: Key, injection: Injection | None) -> Deed:
 
 
 def _give_up(snapshot: Snapshot, position: str) -> Deed:
-    to_come = [i for i in snapshot.injections if i.position == position and i.time is None and not i.under_way]
+    own = [i for i in snapshot.injections if i.position == position]
+    to_come = [i for i in own if i.time is None and not i.under_way and not i.aborted]
     if to_come:
         return Deed(
             label=f"Give up {position}",

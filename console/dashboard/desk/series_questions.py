@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from console.dashboard.desk.form import Entry, Field, Form, Verdict, checked, number, number_check, past_moment
+from console.dashboard.desk.injection_form import ACTIVITY, ENDED, HIGHEST_MBQ, LOWEST_MBQ, injection_form
 from console.dashboard.screen.formatting import clock
 from console.dashboard.screen.room_time import room_clock, room_time
 from console.operations import AssignSeries, Operation, RecordInjection, Together, questions
@@ -16,7 +17,6 @@ from dicom_listener.images import SeriesState
 from quantify.findings import Injection
 
 LATER, EARLIER, UNLOGGED, BASELINE = "later", "earlier", "unlogged", "baseline"
-_LARGEST_MBQ = 20000.0
 _ONE_UNDO = "One Undo takes this answer back."
 
 
@@ -163,7 +163,8 @@ def _unlogged(
             return f"expected a time after {after:%H:%M:%S} and before {until:%H:%M:%S}, when the series were begun"
         return ""
 
-    form = checked(form, {"ended": between, "activity": number_check(unit="MBq", low=0.0, high=_LARGEST_MBQ)})
+    form = checked(form, {"ended": between, "activity": number_check(unit="MBq", low=LOWEST_MBQ, high=HIGHEST_MBQ)})
+    form = _as_of_the_injection(snapshot, form, now)
     label = form.text("injection")
     given = form.text("activity").strip()
     activity = "activity not known" if not given else f"{given} MBq"
@@ -173,7 +174,7 @@ def _unlogged(
         records=(
             f"{label} was injected, {activity}; {series_name(snapshot, later)} then shows {label} and "
             f"{series_name(snapshot, earlier)} shows {used.position} F{used.fraction}.",
-            f"▲ Everything from {label} on is provisional until its activity is recorded."
+            f"▲ {label} is provisional, and nothing after it has a recovery, until its activity is recorded."
             if not given
             else f"Everything from {label} on is computed with that activity.",
             _ONE_UNDO,
@@ -181,6 +182,16 @@ def _unlogged(
         operation=_recorded(form, dict(zip(form.fields[0].choices, possible, strict=True)), zone, now),
         form=form,
     )
+
+
+def _as_of_the_injection(snapshot: Snapshot, form: Form, now: datetime) -> Form:
+    """The form with what is said of such an activity where injections are recorded: vials, plan, unit."""
+    own = next((i for i in snapshot.injections if i.label == form.text("injection")), None)
+    given = form.text("activity").strip()
+    if own is None or not given or not form.ready:
+        return form
+    said = injection_form(snapshot, own, {ENDED: form.text("ended"), ACTIVITY: given}, now).form
+    return replace(form, verdicts={**form.verdicts, "activity": said.verdicts[ACTIVITY]})
 
 
 def _recorded(form: Form, keys: Mapping[str, tuple[str, int]], zone: ZoneInfo, now: datetime) -> RecordInjection | None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from console.dashboard.desk.series_questions import open_question_keys, series_name
 from console.dashboard.screen.model import State, Tone
-from console.dashboard.screen.room_time import room_clock
+from console.dashboard.screen.room_time import room_clock, room_time
 from console.operations import AssignSeries, Operation, Together
 from console.snapshot import Binding, Snapshot
 from dicom_listener.images import SeriesState, SeriesStatus
@@ -80,7 +80,7 @@ def _row(snapshot: Snapshot, state: SeriesState, binding: Binding | None, asked:
     tone = Tone.CAUTION if state.status is SeriesStatus.INCOMPLETE else _TONES.get(role, Tone.NORMAL)
     return SeriesRow(
         key=state.key,
-        acquired=room_clock(snapshot, state.acquired_at),
+        acquired=_acquired(snapshot, state),
         name=state.description or state.protocol or "no description",
         images=f"{state.received}/{state.expected or '?'}",
         echoes=f"{len(state.echo_times_s)} × {state.n_slices}",
@@ -88,6 +88,16 @@ def _row(snapshot: Snapshot, state: SeriesState, binding: Binding | None, asked:
         because=(binding.why if binding is not None and binding.why else "") or state.reason,
         confirmed=_confirmed(state, binding, asked),
     )
+
+
+def _acquired(snapshot: Snapshot, state: SeriesState) -> str:
+    """The time of day, with its day where that is not the latest series'."""
+    latest = snapshot.latest_acquired_at
+    if state.acquired_at is None or latest is None:
+        return room_clock(snapshot, state.acquired_at)
+    told = room_time(snapshot, state.acquired_at)
+    same_day = told.date() == room_time(snapshot, latest).date()
+    return room_clock(snapshot, state.acquired_at) if same_day else f"{told:%Y-%m-%d %H:%M}"
 
 
 def _confirmed(state: SeriesState, binding: Binding | None, asked: frozenset[str]) -> State:
@@ -170,10 +180,10 @@ def automatic(snapshot: Snapshot, key: str) -> AssignSeries | None:
 
 
 def present_choice(snapshot: Snapshot, key: str) -> int:
-    """The number of the choice that a series is taken for now; 0 (the first) where it is none of them."""
+    """The number of the choice that a series is taken for now; -1 where it is none of them."""
     binding = bindings_of(snapshot).get(key)
     if binding is None:
-        return 0
+        return -1
     role = {"ignored": "ignore", "superseded": "ignore"}.get(binding.role, binding.role)
     of = (role, binding.position, binding.fraction) if role == "fraction" else None
     for number, choice in enumerate(choices(snapshot, key)):
@@ -182,7 +192,7 @@ def present_choice(snapshot: Snapshot, key: str) -> int:
             return number
         if of is None and said.role == role and (role != "baseline" or said.position == binding.position):
             return number
-    return 0
+    return -1
 
 
 def _follows(snapshot: Snapshot, state: SeriesState, said: AssignSeries) -> str:

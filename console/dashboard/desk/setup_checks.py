@@ -9,7 +9,7 @@ from datetime import date, timedelta
 
 from config.plan_checks import decayed
 from config.plan_warnings import PLANNED_BAND
-from console.dashboard.desk.form import moment, number
+from console.dashboard.desk.form import moment, number, thousands_warning
 from console.dashboard.desk.setup_known import Known
 from console.dashboard.desk.setup_texts import (
     TICKED,
@@ -31,6 +31,7 @@ _POSITION = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _PAST = (("vials", "assay_time"), ("residuals", "assay_time"), ("injections", "time"))
 _TIMES = (*_PAST, ("", "microspheres.reference_time"))
 _MOST_FRACTIONS = 20
+_LARGEST_MBQ = 20000.0
 _OLDEST_ASSAY = timedelta(days=7)
 """Six half-lives: an assay that long ago points to a wrong date."""
 
@@ -54,6 +55,9 @@ def own_warnings(plan: PlanTexts, known: Known) -> Said:
     """What is allowed, but odd."""
     if plan.text("patient.id") and not plan.text("patient.birth_date"):
         yield "patient.birth_date", "without it images are matched by the patient ID alone"
+    if plan.text("time_zone") not in ("", known.time_zone):
+        yield "time_zone", f"is not the site's, {known.time_zone}: every time of the plan is read in it"
+    yield from _thousands(plan)
     yield from _activity_warnings(plan, known)
     yield from _old_assays(plan, known)
     yield from _overruled(plan, known)
@@ -177,7 +181,7 @@ def _position_faults(plan: PlanTexts) -> Said:
                 yield f"{where}.split", str(error)
         if text := plan.text(f"{where}.prescribed_MBq"):
             try:
-                number(text, unit="MBq", low=10, high=20000)
+                number(text, unit="MBq", low=10, high=_LARGEST_MBQ)
             except ValueError as error:
                 yield f"{where}.prescribed_MBq", str(error)
 
@@ -221,6 +225,13 @@ def _activity_warnings(plan: PlanTexts, known: Known) -> Said:
                 f"{', '.join(names)} {'hold' if when == 'now' else 'held'} {formatting.activity(held)} {when}, "
                 f"{off} % from the {formatting.activity(planned)} planned for {of}",
             )
+
+
+def _thousands(plan: PlanTexts) -> Said:
+    """Activities of which a separator may have been meant for thousands; a smaller residual is never noticed."""
+    for key, text in plan.texts.items():
+        if key.endswith("MBq") and (said := thousands_warning(text, unit="MBq", high=_LARGEST_MBQ)):
+            yield key, said
 
 
 def _structure_keys(plan: PlanTexts) -> Iterator[str]:

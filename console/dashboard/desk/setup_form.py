@@ -255,10 +255,8 @@ def _refuse_loss(form: SetupForm, texts: Mapping[str, str]) -> None:
     for row in range(form.plan.count("injections")):
         key = form.plan.key_of(row)
         if key in form.known.given and kept.get(key) != _content(form.plan, row):
-            state = form.known.states.get(key)
-            told = f" ({state.word})" if state is not None else ""
             raise RefusedError(
-                f"{key[0]} F{key[1]} has happened{told}: it can neither be removed nor get another number. "
+                f"{key[0]} F{key[1]} {form.known.fate(key)}: it can neither be removed nor get another number. "
                 "What is still to come can be given up in Injections."
             )
 

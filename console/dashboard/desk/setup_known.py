@@ -15,6 +15,7 @@ from console.snapshot import Snapshot
 from quantify.findings import Injection
 
 Key = tuple[str, int]
+_GIVEN_UP = State(sign="⊘", word="given up", tone=Tone.MUTED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,11 @@ class Known:
     revised_by: str = ""
     """Who revised the plan last, and when, in words."""
 
+    def fate(self, key: Key) -> str:
+        """Why an injection stays as it is: ``has happened (given 10:22 · 395 MBq)``, ``is given up``."""
+        state = self.states.get(key, State(sign="", word="recorded"))
+        return "is given up" if state == _GIVEN_UP else f"has happened ({state.word})"
+
     @property
     def time_zone(self) -> str:
         """The site's."""
@@ -53,7 +59,10 @@ def known_of(snapshot: Snapshot, now: datetime, site: Settings) -> Known:
     by_key = {i.key: i for i in snapshot.injections}
     begun = {key: i.time for key, i in by_key.items() if i.time is not None or i.under_way or i.aborted}
     said = {key: None for key, own in snapshot.recorded.items() if any(v is not None for v in own.values())}
-    given_up = {key: State(sign="⊘", word="given up", tone=Tone.MUTED) for key in snapshot.cancelled}
+    # Another fraction under the number of one that was given up would be given up with it.
+    planned = {(i["position"], i["fraction"]) for i in snapshot.loaded.get("plan", {}).get("injections", ())}
+    said |= dict.fromkeys(key for key in snapshot.cancelled if key in planned)
+    given_up = dict.fromkeys(snapshot.cancelled, _GIVEN_UP)
     names = [roi for given in snapshot.structures for roi in given.structures.names]
     last = snapshot.revisions[-1] if snapshot.revisions else None
     return Known(

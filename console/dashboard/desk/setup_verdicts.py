@@ -98,9 +98,8 @@ def _lost(plan: PlanTexts, known: Known) -> list[str]:
     had = {(i["position"], i["fraction"]) for i in known.plan.get("injections", ())}
     kept = {plan.key_of(row) for row in range(plan.count("injections"))}
     lost = [key for key in known.given if key in had and key not in kept]
-    how = {key: state.word for key, state in known.states.items()}
     return [
-        f"{position} F{fraction} has happened ({how.get((position, fraction), 'recorded')}) and must stay in the plan."
+        f"{position} F{fraction} {known.fate((position, fraction))} and must stay in the plan."
         for position, fraction in lost
     ]
 

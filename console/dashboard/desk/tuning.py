@@ -90,7 +90,7 @@ class Judged:
     lines: tuple[str, ...] = ()
     """Every changed key: ``key  old → new unit``."""
     command: str = ""
-    """The same on the command line."""
+    """The same on the command line; empty while a value is refused, as the command line would refuse it."""
 
     @property
     def refused(self) -> bool:
@@ -130,15 +130,14 @@ def judged(draft: Draft, active: Active) -> Judged:
         if not _same(value, active.values.get(path)):
             values[path] = value
     changed = tuple(path for path in order if path in values or path in verdicts)
-    command = command_line({path: draft.typed[path].strip() for path in changed})
     lines = tuple(_line(path, draft.typed[path].strip(), active) for path in changed)
     try:
         treatment = laid_over(active.treatment, values)
     except ConfigurationError as error:
         own, faults = _assigned(error.faults, changed)
-        return Judged(changed=changed, verdicts={**verdicts, **own}, faults=faults, lines=lines, command=command)
+        return Judged(changed=changed, verdicts={**verdicts, **own}, faults=faults, lines=lines)
     if verdicts:
-        return Judged(changed=changed, verdicts=verdicts, lines=lines, command=command)
+        return Judged(changed=changed, verdicts=verdicts, lines=lines)
     revised, _ = with_overrides(active.treatment.loaded["plan"], values, TreatmentPlan)
     return Judged(
         overrides=values,
@@ -146,7 +145,7 @@ def judged(draft: Draft, active: Active) -> Judged:
         warnings=tuple(told for told in _warnings(treatment) if told not in active.warnings),
         revised=revised if values else {},
         lines=lines,
-        command=command,
+        command=command_line({path: draft.typed[path].strip() for path in changed}),
     )
 
 

@@ -61,6 +61,9 @@ VOLUME_COLUMNS = ("Volume", "State", "Version", "mL", "Outside", "From", "Given"
 VERSION_COLUMNS = ("Version", "State", "mL", "Given", "From", "What it gave")
 
 
+_TERRITORY = "territory"
+
+
 @dataclass(frozen=True, kw_only=True)
 class History:
     """What reading the file gave: doses by version, and the size of every structure."""
@@ -96,7 +99,7 @@ def planned_names(snapshot: Snapshot) -> dict[str, str]:
             found[structures.liver] = "liver"
     for position, table in snapshot.plan.positions.items():
         if table.territory:
-            found.setdefault(table.territory, f"territory of {position}")
+            found.setdefault(table.territory, f"{_TERRITORY} of {position}")
     return found
 
 
@@ -158,15 +161,18 @@ def _row(snapshot: Snapshot, name: str, role: str, volume: Volume | None, histor
     )
     chosen = name in snapshot.chosen_volumes
     of = given[(used or len(given)) - 1][1] if given and used <= len(given) else None
-    state = _state(snapshot, name, volume, given=bool(given))
+    territory = role.startswith(_TERRITORY)
+    state = _state(snapshot, name, volume, given=bool(given), territory=territory and source is not None)
     version = "—" if source is None else f"{used} of {max(len(given), used)}"
     details = _hashes(source.sha256 if source is not None else "", of)
+    place = given[(used or len(given)) - 1][0] if of is not None else -1
+    of_history = history.volumes_ml.get((place, name))
     cells = (
         Cell(text=name, bold=True, tooltip=f"{name}: {role}. Name and role: the plan, [structures]."),
         Cell(text=state.text, tone=state.tone, tooltip="\n".join(_faults_of(snapshot, name)) or state.word),
         Cell(text=f"{version}{' (chosen)' if chosen else ''}", tone=Tone.CAUTION if chosen else Tone.NORMAL,
              tooltip=f"Version in use, of so many that were given.\n{details}"),
-        Cell(text=millilitres(volume.contour_volume_ml if volume is not None else None),
+        Cell(text=millilitres(volume.contour_volume_ml if volume is not None else of_history),
              tooltip="What the contours or the mask enclose, mL, within the reference series or not."),
         outside_cell(None if volume is None else volume.fraction_outside_grid),
         Cell(text=source.title if source is not None else "—", tooltip=details),
@@ -207,7 +213,15 @@ def _version(
     return VersionRow(sha256=sha256, cells=cells, used=used, usable=not why and bool(sha256), number=number)
 
 
-def _state(snapshot: Snapshot, name: str, volume: Volume | None, *, given: bool) -> State:
+def _state(snapshot: Snapshot, name: str, volume: Volume | None, *, given: bool, territory: bool) -> State:
+    """`territory`: it is read, and no volume of its own: only its healthy part has a dose."""
+    if territory:
+        faults = _faults_of(snapshot, name)
+        return (
+            State(sign="▲", word="used, look", tone=Tone.CAUTION)
+            if faults
+            else State(sign="✓", word="used (territory)", tone=Tone.GOOD)
+        )
     if volume is None:
         if not given:
             return State(sign="–", word="not given yet", tone=Tone.CAUTION)

@@ -241,7 +241,8 @@ class DrawingPanel(QWidget):
         if image is not None:
             self._highest = image.highest
             with QSignalBlocker(self.level):
-                self.level.setValue(round(_LEVELS * (board.state.level or 0.0) / image.highest))
+                share = (board.state.level or 0.0) / image.highest
+                self.level.setValue(round(_LEVELS * min(max(share, 0.0), 1.0)))
 
     def _slide(self, value: int) -> None:
         self.typed.emit("level", f"{value / _LEVELS * self._highest:.3g}")

@@ -122,6 +122,7 @@ class SeriesDialog(ToolDialog):
         self.title, self.follows = ElidedLabel("finding"), _paragraph(3)
         self.role = QComboBox()
         self.role.setAccessibleName("Role of the series")
+        self.role.setPlaceholderText("none of these yet")
         self.role.currentIndexChanged.connect(self._pick)
         self.confirm_button = touch_button("Confirm")
         self.role.setMinimumHeight(self.confirm_button.minimumHeight())
@@ -240,9 +241,10 @@ class SeriesDialog(ToolDialog):
         self.role.setCurrentIndex(chosen)
         self._drawing = False
         other = self._picked is not None
-        choice = self._choices[chosen]
-        said = f"▲ {choice.warning}.\n" if other and choice.warning else ""
-        self.follows.setText(f"{said}{choice.follows}" if other else "Choose another role to see what would follow.")
+        choice = self._choices[chosen] if other else None
+        said = f"▲ {choice.warning}.\n" if choice is not None and choice.warning else ""
+        follows = "Choose another role to see what would follow." if choice is None else choice.follows
+        self.follows.setText(f"{said}{follows}")
         theme.restyle(self.follows, f"color: {theme.TONES[Tone.CAUTION if said else Tone.NORMAL]};")
         self.change_button.setEnabled(other and not self._busy)
         self.automatic_button.setEnabled(automatic(self.snapshot, self._key) is not None and not self._busy)
@@ -306,7 +308,7 @@ class SeriesDialog(ToolDialog):
 
     def _confirm_clock(self) -> None:
         operation = clock_screen(self.snapshot, self._offset).operation
-        if operation is not None and self._record(operation, f"recorded: {operation.seconds:+g} s"):
+        if operation is not None and self._record(operation, f"recorded: {operation.seconds or 0.0:+g} s"):
             self._offset = ""
             self.draw()
 

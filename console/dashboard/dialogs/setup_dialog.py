@@ -32,7 +32,7 @@ from console.dashboard.desk.setup_summary import summary
 from console.dashboard.desk.setup_texts import PlanTexts
 from console.dashboard.desk.setup_toml import plan_toml
 from console.dashboard.dialogs.form_view import FormView
-from console.dashboard.dialogs.setup_files import dropped_plan, write_plan
+from console.dashboard.dialogs.setup_files import dropped_plan, not_written_over, write_plan
 from console.dashboard.dialogs.setup_page import SetupPage, aligned, in_order
 from console.dashboard.dialogs.setup_table import SetupTable
 from console.dashboard.dialogs.tool_dialog import Services, ToolDialog, plain, touch_button
@@ -109,6 +109,8 @@ class SetupDialog(ToolDialog):
         self._overwriting = None
         if plan is None:
             self.tell(State(sign="✕", word="Not written: correct what is refused first (Check)", tone=Tone.ALERT))
+        elif why := not_written_over(path):
+            self.tell(State(sign="✕", word=f"{path.name} was not written: {why}", tone=Tone.ALERT))
         elif path.exists() and not overwrite:
             self._overwriting = path
             self.tell(State(sign="▲", word=f"{path.name} exists, and was not written over", tone=Tone.CAUTION))

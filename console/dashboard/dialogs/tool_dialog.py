@@ -9,16 +9,27 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)  # fmt: skip
 
 from config.settings import Settings
 from console.dashboard.panels import theme
+from console.dashboard.panels.elided_label import ElidedLabel
 from console.dashboard.screen.model import RESEARCH_USE, State, Tone
 from console.operations import Operation
 from console.snapshot import Mode, Snapshot
 
 _TOUCH = 2.4
 """Height of what a gloved finger presses, in heights of the letters."""
+_TOUCH_TYPED = 2.0
 _LONGEST_NAME = 64
 _WIDTH, _HEIGHT = 0.72, 0.82
 """Of the window that it stands over."""
@@ -88,8 +99,9 @@ class ToolDialog(QDialog):
         self.setWindowTitle(f"{title} — Holmia, research use only")
         live = services.mode is Mode.LIVE
         self.setStyleSheet(PRESSED + ("" if live else _NOT_LIVE))
-        self.heading = plain(title if live else f"{services.mode.value} · {title}")
-        self.heading.setObjectName("patient")
+        self._title = title if live else f"{services.mode.value} · {title}"
+        self.heading = ElidedLabel("patient")
+        self.heading.show_text(self._title)
         research = plain(RESEARCH_USE)
         research.setObjectName("research")
         self.head = QHBoxLayout()
@@ -132,6 +144,10 @@ class ToolDialog(QDialog):
             The time on the wall in the treatment's own zone, or None where there is none.
         """
         self.snapshot, self.now = snapshot, now
+        # It may lie over the window's own header: whose treatment it is stands here too.
+        name = snapshot.patient_name.replace("^", " ").strip()
+        whose = " · ".join(part for part in (snapshot.patient_id, name) if part)
+        self.heading.show_text(f"{self._title} · {whose}" if whose else self._title)
         if self.isVisible():
             self.draw()
 
@@ -152,6 +168,18 @@ class ToolDialog(QDialog):
             self.resize(QSize(round(_WIDTH * window.width()), round(_HEIGHT * window.height())))
         self.operator.setText(self.services.operator())
         self.draw()
+        self._fit_touch()
+
+    def _fit_touch(self) -> None:
+        """Targets were made with the application's letters; where the window's are larger, so are they."""
+        for widget in self.findChildren(QPushButton):
+            touch = round(_TOUCH * widget.fontMetrics().height())
+            if widget.minimumHeight() < touch:
+                widget.setMinimumHeight(touch)
+        for line in self.findChildren(QLineEdit):
+            touch = round(_TOUCH_TYPED * line.fontMetrics().height())
+            if not isinstance(line.parentWidget(), QAbstractSpinBox) and line.minimumHeight() < touch:
+                line.setMinimumHeight(touch)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
         """Forget what came of the last word."""

@@ -323,6 +323,7 @@ class TuningDialog(ToolDialog):
         foot.addWidget(self.command, 1)
         for button in (self.copy, self.reset_all, self.promote_button, self.close_button):
             foot.addWidget(button)
-        self.head.insertWidget(1, self.lock_row, 6)
+        self.head.insertWidget(1, self.lock_row, 5)
+        self.head.setStretch(0, 4)
         self.body.addWidget(sides, 1)
         self.body.addLayout(foot)

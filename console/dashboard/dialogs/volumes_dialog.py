@@ -304,6 +304,12 @@ class VolumesDialog(ToolDialog):
         if not self.importing.isVisible():
             self.volumes.setFocus()
 
+    def may_close(self) -> bool:
+        """Not while something is being recorded: that is told, and is a moment."""
+        if self._adding.busy:
+            self.reject()
+        return not self._adding.busy
+
     def reject(self) -> None:
         """Esc leaves the page of files first; what is being recorded is waited for."""
         if self._adding.busy:

@@ -118,6 +118,8 @@ def _closed(payload: dict[str, Any]) -> str:
 
 def _offset(payload: dict[str, Any]) -> str:
     seconds = payload.get("seconds")
+    if seconds is None and "seconds" in payload:
+        return "scanner clock: confirmation taken back"
     told = f"{formatting.signed(float(seconds), 1)} s" if isinstance(seconds, int | float) else "? s"
     return f"scanner clock offset confirmed: {told} (scanner minus true time)"
 
@@ -190,10 +192,14 @@ def event_words(event: Event, zone: tzinfo | None = None) -> str:
 
     `zone` is the room's: times that were said are told in it.
     """
-    if event.kind == Kind.INJECTION_RECORDED:
-        return _injection(event.payload, zone)
-    tell = _WORDS.get(event.kind)
-    return tell(event.payload) if tell is not None else event.kind.replace("_", " ")
+    kind = event.kind.replace("_", " ")
+    try:
+        if event.kind == Kind.INJECTION_RECORDED:
+            return _injection(event.payload, zone)
+        tell = _WORDS.get(event.kind)
+        return tell(event.payload) if tell is not None else kind
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
+        return f"{kind}: cannot be read by this version"  # one line of the log must not take the screen with it
 
 
 def events_table(events: tuple[Event, ...], *, now: datetime | None, most: int = 60) -> Table:
@@ -213,30 +219,37 @@ _told: deque[tuple[tuple[Event, ...], tzinfo | None, int, Table]] = deque(maxlen
 
 def _table(events: tuple[Event, ...], now: datetime | None, most: int) -> Table:
     told = [event for event in events if event.kind not in _NOT_TOLD][-most:]
-    alarms = {a["id"]: a for e in told if e.kind == Kind.ALARM_RAISED and (a := dict(e.payload.get("alarm") or {}))}
+    raised = [e.payload.get("alarm") for e in told if e.kind == Kind.ALARM_RAISED]
+    alarms = {str(alarm.get("id")): alarm for alarm in raised if isinstance(alarm, dict)}
     zone = now.tzinfo if now is not None else None
     by_seq = {event.seq: event for event in told}
-    struck = {e.payload.get("retracts"): e for e in told if e.kind == Kind.NOTE}
+    struck = {_retracts(e) for e in told if e.kind == Kind.NOTE}
     quiet: set[str] = set()
     lines: list[tuple[Event, str, int]] = []
     for event in told:
         words = event_words(event, zone)
         if event.seq in struck and event.kind == Kind.NOTE:
             words = f"{words}{_STRUCK}"
-        elif event.kind == Kind.NOTE and (own := by_seq.get(event.payload.get("retracts") or 0)) is not None:
+        elif event.kind == Kind.NOTE and (own := by_seq.get(_retracts(event))) is not None:
             words = f"taken back: {event_words(own, zone)} {formatting.clock_like(own.utc, now)}"
         elif event.kind == Kind.SERIES_QUIET:
             uid = str(event.payload.get("series_instance_uid", ""))
             words = words.replace("silent", "still silent") if uid in quiet else words
             quiet.add(uid)
-        elif event.kind == Kind.ALARM_ACKNOWLEDGED and event.payload.get("alarm") in alarms:
-            words += f": {alarms[event.payload['alarm']].get('text', '?')}"
+        elif event.kind == Kind.ALARM_ACKNOWLEDGED and (alarm := alarms.get(str(event.payload.get("alarm")))):
+            words += f": {alarm.get('text', '?')}"
         if lines and lines[-1][1] == words and lines[-1][0].kind == event.kind:
             lines[-1] = (event, words, lines[-1][2] + 1)
         else:
             lines.append((event, words, 1))
     rows = tuple(_row(event, words, count, now) for event, words, count in reversed(lines))
     return Table(columns=("", ""), rows=rows, empty="no events yet")
+
+
+def _retracts(event: Event) -> int:
+    """The number of the note that an event takes back; 0 for none."""
+    seq = event.payload.get("retracts")
+    return seq if isinstance(seq, int) else 0
 
 
 def _row(event: Event, words: str, count: int, now: datetime | None) -> Row:

@@ -126,16 +126,18 @@ def _state_with(snapshot: Snapshot, injection: Injection, result: FractionResult
     """Of an injection with a result, which may be an error."""
     if result.status is FractionStatus.FAILED:
         if injection.outside_mri:
-            words = f"given {room_clock(snapshot, injection.time)} outside MRI, not imaged"
+            given = "aborted" if injection.aborted else "given"
+            words = f"{given} {room_clock(snapshot, injection.time)} outside MRI, not imaged"
             return State(sign="●", word="outside MRI", tone=Tone.CAUTION), words
         refused = _without_dose(snapshot, injection)
         if refused is not None:
             return refused
         if not _own(snapshot, injection) and result.series_instance_uid is None:
-            words = f"given {room_clock(snapshot, injection.time)}, not imaged"
+            given = "aborted" if injection.aborted else "given"
+            words = f"{given} {room_clock(snapshot, injection.time)}, not imaged"
             return State(sign="●", word="not imaged", tone=Tone.CAUTION), words
         return State(sign="✕", word="failed", tone=Tone.ALERT), f"failed: {result.error or 'cause unknown'}"
-    at = room_clock(snapshot, result.acquired_at)
+    at = f"{room_clock(snapshot, result.acquired_at)}{', aborted' if injection.aborted else ''}"
     if result.status is FractionStatus.PROVISIONAL:
         why = "; ".join(result.provisional_reasons)
         return (

@@ -54,7 +54,9 @@ def _following(snapshot: Snapshot, shown: FractionResult) -> Injection | None:
     """The first injection after the shown one that has no result: given or not."""
     keys = [injection.key for injection in snapshot.injections]
     later = snapshot.injections[keys.index(shown.key) + 1 :] if shown.key in keys else ()
-    return next((injection for injection in later if not injection.aborted), None)
+    following = next((injection for injection in later if not injection.aborted), None)
+    # Of a closed treatment nothing is to come.
+    return None if following is not None and following.time is None and snapshot.closed is not None else following
 
 
 def _not_of(snapshot: Snapshot, shown: FractionResult, following: Injection) -> str:

@@ -181,6 +181,9 @@ def _undo(snapshot: Snapshot, said: SaidHere) -> BarButton:
     if said.last is None:
         told = "Takes back, by a later event, what was said last in this window: nothing yet."
         return BarButton(words="undo", sign="↶", tooltip=told)
+    if said.final:
+        told = f"{said_words(snapshot, said.last)} cannot be taken back here: change it where it was said."
+        return BarButton(words="undo", sign="↶", tooltip=told)
     told = f"Takes back, by a later event: {said_words(snapshot, said.last)}. What was said stays in the record."
     return BarButton(words="undo", sign="↶", action=UndoOperation(), tooltip=told)
 

@@ -46,6 +46,8 @@ class SaidHere:
     unread: tuple[Said, ...] = ()
     taken_back: str = ""
     fault: str = ""
+    final: bool = False
+    """Whether nothing takes the last word back: what was said before it stays as it is then, too."""
 
 
 def with_unread(snapshot: Snapshot, unread: Iterable[Said]) -> Snapshot:
@@ -53,15 +55,20 @@ def with_unread(snapshot: Snapshot, unread: Iterable[Said]) -> Snapshot:
 
     Of injections only starts, ends, what was said and what was cancelled: activities are the engine's.
     """
+    read = snapshot.injections
     for said, operation in ((one, each) for one in unread for each in _each(one.operation)):
         match operation:
             case RecordInjection() as one:
-                snapshot = _with_injection(snapshot, one)
+                snapshot = _with_injection(snapshot, one, read)
+            case RestorePosition(position=position, fractions=fractions):
+                for number in fractions:
+                    restored = RecordInjection(position=position, fraction=number, cancelled=False)
+                    snapshot = _with_injection(snapshot, restored, read)
             case GiveUpPosition(position=position):
                 gone = [i for i in snapshot.injections if i.position == position and i.time is None]
-                for own in (i for i in gone if not i.under_way):
+                for own in (i for i in gone if not i.under_way and not i.aborted):
                     cancelled = RecordInjection(position=own.position, fraction=own.fraction, cancelled=True)
-                    snapshot = _with_injection(snapshot, cancelled)
+                    snapshot = _with_injection(snapshot, cancelled, read)
             case AssignSeries(series_key=key) as one:
                 word = {"role": one.role, "position": one.position, "fraction": one.fraction}
                 snapshot = replace(snapshot, assigned={**snapshot.assigned, key: word})
@@ -74,12 +81,18 @@ def with_unread(snapshot: Snapshot, unread: Iterable[Said]) -> Snapshot:
                 snapshot = replace(snapshot, chosen_volumes={**snapshot.chosen_volumes, volume: sha256})
             case RevisePlan(plan=plan):
                 snapshot = replace(snapshot, loaded={**snapshot.loaded, "plan": plan})
+            case GiveVolumes(labels=labels, plan=revised):
+                # Which version is in use now only the engine tells.
+                sources = {n: own for n, own in snapshot.volume_sources.items() if n not in labels.values()}
+                loaded = snapshot.loaded if revised is None else {**snapshot.loaded, "plan": revised}
+                snapshot = replace(snapshot, volume_sources=sources, loaded=loaded)
             case CloseTreatment(closed=closed):
                 snapshot = replace(snapshot, closed=("this window", said.at) if closed else None)
     return snapshot
 
 
-def _with_injection(snapshot: Snapshot, operation: RecordInjection) -> Snapshot:
+def _with_injection(snapshot: Snapshot, operation: RecordInjection, read: tuple[Injection, ...]) -> Snapshot:
+    """`read` are the injections as the engine told them: what was cancelled since is restored from there."""
     was = {k: v for k, v in snapshot.recorded.get(operation.key, {}).items() if k not in operation.unsaid}
     recorded = {**snapshot.recorded, operation.key: {**was, **operation.said}}
     own = tuple(_after(i, operation) if i.key == operation.key else i for i in snapshot.injections)
@@ -87,6 +100,9 @@ def _with_injection(snapshot: Snapshot, operation: RecordInjection) -> Snapshot:
     if operation.cancelled:
         own = tuple(i for i in own if i.key != operation.key)
         cancelled = (*cancelled, operation.key)
+    elif operation.cancelled is False:
+        there = {i.key: i for i in own}
+        own = tuple(there.get(i.key, i) for i in read if i.key in there or i.key == operation.key)
     return replace(snapshot, recorded=recorded, injections=own, cancelled=cancelled)
 
 
@@ -127,7 +143,8 @@ def _words(snapshot: Snapshot, operation: Operation, at: str) -> str:
         case GiveRegistration(reference_to_series_lps_mm=matrix):
             return f"registration {'given' if matrix else 'taken back'} {at}"
         case ConfirmClock(seconds=seconds):
-            return f"scanner clock {formatting.signed(seconds, 1)} s {at}"
+            told = "not confirmed" if seconds is None else f"{formatting.signed(seconds, 1)} s"
+            return f"scanner clock {told} {at}"
         case RevisePlan(reason=reason):
             return f"{'settings promoted' if reason else 'plan'} {at}"
         case GiveVolumes(labels=labels):

@@ -110,6 +110,8 @@ def _following(snapshot: Snapshot, shown: FractionResult | None) -> Injection | 
         return None
     keys = [i.key for i in snapshot.injections]
     after = snapshot.injections[keys.index(shown.key) + 1 :] if shown.key in keys else ()
+    if after and after[0].time is None and snapshot.closed is not None:
+        return None  # nothing is to come
     return after[0] if after and after[0].position == shown.position and not after[0].aborted else None
 
 

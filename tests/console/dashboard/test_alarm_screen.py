@@ -315,3 +315,25 @@ def test_the_events_tell_alarms_by_their_words_and_say_the_same_once():
 )
 def test_the_log_says_what_happened_with_units_and_without_guessing(kind, payload, sentence):
     assert sentence in event_words(treatments.event(1, 0, kind, {"position": "RHA", "fraction": 3, **payload}))
+
+
+@pytest.mark.parametrize("kind", [*Kind, "of a later version"])
+def test_an_event_of_another_version_is_a_line_of_the_log_whatever_it_carries(kind):
+    keys = (
+        "position",
+        "fraction",
+        "activity_MBq",
+        "started",
+        "unsaid",
+        "alarm",
+        "labels",
+        "result",
+        "retracts",
+        "text",
+    )
+    told = tuple(
+        treatments.event(number, 0, kind, {key: value})
+        for number, (key, value) in enumerate(((k, v) for k in keys for v in (None, -1, "x", [], {}, [[1, 2], [3]])), 1)
+    )
+    assert events_table(told, now=NOW).columns
+    assert all(event_words(one) for one in told)

@@ -439,6 +439,13 @@ def test_interpolate_and_fill_say_why_where_there_is_nothing_to_do(dialog):
     assert dialog.board.canvas.count > 0
 
 
+def test_a_level_beyond_any_image_stands_at_the_end_of_its_slider(dialog):
+    dialog._choose(DrawTool.THRESHOLD)
+    for text in ("9" * 30, "-1"):
+        dialog._type("level", text)
+        assert dialog.panel.level.value() in (dialog.panel.level.minimum(), dialog.panel.level.maximum())
+
+
 def test_dragging_the_level_shows_what_would_be_taken(dialog):
     dialog.bar.tools[DrawTool.THRESHOLD].click()
     dialog._type("source", Source.DOSE)

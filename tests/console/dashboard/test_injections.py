@@ -113,10 +113,13 @@ def deed(screen: InjectionsScreen, beginning: str):
         (ACTIVITY, {ENDED: "10:40", ACTIVITY: "490"}, "MBq that its vials held at 10:40"),
         (ACTIVITY, {ENDED: "10:40", ACTIVITY: "39"}, "more than a factor 5 from the 390 MBq planned"),
         (ACTIVITY, {ACTIVITY: "380"}, "needs the end of the injection"),
+        (ABORTED, {STARTED: "10:40", ABORTED: "yes"}, "needs the end, at least about"),
+        (ENDED, {ENDED: "2026-10-25 02:30"}, "happens twice in Europe/Amsterdam"),
+        (ENDED, {ENDED: "2026-03-29 02:30"}, "does not exist in Europe/Amsterdam"),
     ],
     ids=[
         "no time", "start in the future", "end in the future", "end before start", "no number", "GBq", "kBq",
-        "more than the vials", "a factor ten", "no end",
+        "more than the vials", "a factor ten", "no end", "aborted without an end", "twice", "never",
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_beside_its_field_and_not_recorded(known, field, typed, fault):
@@ -136,7 +139,7 @@ def test_what_cannot_be_is_refused_beside_its_field_and_not_recorded(known, fiel
         (("RHA", 4), STARTED, {STARTED: "10:40"}, "RHA F3, planned before it, has not been given"),
         (F3, ENDED, {STARTED: "08:40", ENDED: "10:40"}, "2:00:00 after the start: check both"),
         (F3, ACTIVITY, {ENDED: "10:40", ABORTED: "yes"}, "delivered activity not known"),
-        (F3, ABORTED, {ABORTED: "yes"}, "when it was broken off is not known"),
+        (F3, ABORTED, {ABORTED: "yes"}, "without an end it counts as given up before it began"),
     ],
     ids=["not as planned", "start before the last", "end before the last", "out of order", "long", "aborted", "no end"],
 )
@@ -257,7 +260,7 @@ def test_the_table_has_every_injection_with_units_and_what_is_cancelled_last(kno
 def test_a_provisional_activity_says_why(known):
     why = "residual not measured; a loss of 8.6 % is assumed"
     screen = shown(changed(known, F2, provisional_reason=why, activity_u_mbq=33.0), F2)
-    assert screen.net.text == f"! net activity 387 ± 33 MBq, provisional: {why}"
+    assert screen.net.text == f"! recorded: net activity 387 ± 33 MBq, provisional: {why}"
     assert screen.net.tone is Tone.CAUTION
 
 
@@ -404,3 +407,23 @@ def test_every_button_says_one_thing(dialog):
         RecordInjection(position="RHA", fraction=5, cancelled=False),
         CloseTreatment(closed=True),
     ]
+
+
+def test_a_separator_of_thousands_is_not_taken_for_a_decimal_one_unnoticed(known):
+    typed_form = form_of(known, F3, {ENDED: "10:40", ABORTED: "yes", ACTIVITY: "1.050"})
+    warning = typed_form.form.verdicts[ACTIVITY].warning
+    assert warning == "is read as 1.05 MBq; if 1050 MBq is meant, type 1050"
+    assert not form_of(known, F3, {ENDED: "10:40", ACTIVITY: "380.125"}).form.verdicts[ACTIVITY].warning
+
+
+def test_into_a_closed_treatment_no_injection_is_typed(known):
+    closed = replace(known, closed=("J", NOW))
+    assert "closed" in verdict(closed, F3, ENDED, {ENDED: "10:40"}).fault
+    assert not verdict(closed, F2, ENDED, {ENDED: "10:22:30"}).fault
+
+
+def test_times_of_another_day_tell_their_day(known):
+    (first, *_) = build_injections(known, chosen=None, typed={}, now=NOW).table.rows
+    assert first.cells[4].text == "10:07:00"
+    (first, *_) = build_injections(known, chosen=None, typed={}, now=NOW + timedelta(days=1)).table.rows
+    assert first.cells[4].text == "2026-03-04 10:07:00"

@@ -160,3 +160,8 @@ def test_from_a_lower_bound_a_projection_is_one_too_and_no_activity_is_left(afte
     later = replace(snapshot, results=(first, replace(words.results[1])))
     texts = [cell.text for cell in shown_next(later).numbers]
     assert texts == ["Tumour 2 75 ± 8 Gy"]
+
+
+def test_nothing_is_next_in_a_closed_treatment(after):
+    closed = replace(after(2), closed=("J. Jansen", treatments.START))
+    assert shown_next(closed) is None

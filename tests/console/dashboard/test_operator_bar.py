@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+import setup_plans
 import treatments
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QKeyEvent
@@ -22,7 +23,7 @@ from console.dashboard.screen.header import build_header
 from console.dashboard.screen.model import Tone
 from console.dashboard.screen.news import announced
 from console.dashboard.screen.operator_bar import TOOL_KEYS, build_operator_bar, halted
-from console.dashboard.screen.said import Said, SaidHere, said_words
+from console.dashboard.screen.said import Said, SaidHere, said_words, with_unread
 from console.dashboard.screen.view import OpenTool, Operate, Tool, UndoOperation, ViewState
 from console.operations import (
     ONE_TAP,
@@ -41,8 +42,9 @@ from console.operations import (
     Together,
     start_injection,
     stop_injection,
+    undo_of,
 )
-from console.snapshot import Mode, PlanRevision, Snapshot
+from console.snapshot import Mode, PlanRevision, Snapshot, VolumeSource
 from dicom_listener.events import Kind
 from dicom_listener.record import Record
 from quantify.findings import Injection
@@ -386,6 +388,27 @@ def test_what_cannot_be_pressed_is_not_pressed(panel, asked, two):
     assert asked == []
 
 
+def test_a_position_that_is_given_up_and_restored_before_it_is_read_is_next_again(two):
+    given_up = Said(operation=GiveUpPosition(position="RHA"), at=NOW, seq=9)
+    restored = Said(operation=RestorePosition(position="RHA", fractions=(3, 4)), at=NOW, seq=11)
+    assert bar(two, SaidHere(unread=(given_up,))).main.words == "START LHA F1"
+    assert bar(two, SaidHere(unread=(given_up, restored))).main.words == "START RHA F3"
+
+
+def test_a_second_drawing_before_the_first_is_read_is_not_taken_back_past_it(two):
+    drawing = GiveVolumes(name="d", labels={1: "Tumour 1"}, nifti=b"")
+    known = replace(two, volume_sources={"Tumour 1": VolumeSource(title="a", sha256="cd" * 32, version=1)})
+    assert undo_of(drawing, known) is not None
+    assert undo_of(drawing, with_unread(known, (Said(operation=drawing, at=NOW, seq=9),))) is None
+
+
+def test_undo_never_reaches_past_a_word_that_nothing_takes_back(two):
+    last = Said(operation=GiveVolumes(name="d", labels={1: "Tumour 1"}, nifti=b""), at=NOW, seq=9)
+    undo = bar(two, SaidHere(last=last, final=True)).undo
+    assert undo.action is None
+    assert "Tumour 1 given" in undo.tooltip
+
+
 # -- in the window -------------------------------------------------------------------------------------------------
 
 
@@ -422,6 +445,12 @@ def test_ctrl_enter_starts_undo_takes_it_back_and_both_are_events(qtbot, two, tm
         assert back.payload["unsaid"] == ["started"]
         assert tap.payload["label"] == "reflux"
         assert retracted.payload["retracts"] == tap.seq
+        # A first plan is taken back by nothing; a second one, made without it, would undo it unseen.
+        plan = RevisePlan(plan=setup_plans.plan_of().to_mapping())
+        assert live.operate(TapEvent(label="spasm")) == live.operate(plan) == ""
+        assert "cannot be taken back" in live.undo()
+        assert "is being read" in live.operate(plan)
+        assert [e.kind for e in record.events()][-2:] == [Kind.NOTE, Kind.PLAN_REVISED]
         for tool, name in TOOL_KEYS.items():
             _key(window, Qt.Key[f"Key_{name}"])
             assert opened[-1] is tool

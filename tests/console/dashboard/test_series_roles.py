@@ -18,7 +18,7 @@ from config.settings import Settings
 from console.binding import bind
 from console.dashboard.desk.scanner_clock import clock_screen
 from console.dashboard.desk.series_questions import BASELINE, EARLIER, LATER, UNLOGGED, Answer, series_question
-from console.dashboard.desk.series_roles import all_expected, automatic, choices, series_rows
+from console.dashboard.desk.series_roles import all_expected, automatic, choices, present_choice, series_rows
 from console.dashboard.dialogs.series_dialog import SeriesDialog
 from console.dashboard.dialogs.tool_dialog import Services
 from console.operations import AssignSeries, ConfirmClock, Operation, RecordInjection, Together, undo_of, words_of
@@ -193,7 +193,7 @@ def test_an_unlogged_injection_of_unknown_activity_leaves_everything_after_it_pr
         ("ended", "10:40", "expected a time after"),
         ("ended", "11:30", "lies in the future"),
         ("ended", "half past", "expected a time such as"),
-        ("activity", "-3", "expected a number from 0"),
+        ("activity", "-3", "expected a number from 10"),
         ("activity", "1.2.3", "expected a number"),
         ("activity", "99999", "to 20000"),
     ],
@@ -202,6 +202,29 @@ def test_what_cannot_be_of_an_unlogged_injection_is_refused_beside_its_field(roo
     given = answer(room, UNLOGGED, **{"ended": "10:30", field: text})
     assert expected in given.form.verdicts[field].fault
     assert given.operation is None
+
+
+@pytest.mark.parametrize(("text", "expected"), [("39", "more than a factor 5"), ("1,95", "from 10 to 20000")])
+def test_the_activity_of_an_unlogged_injection_is_checked_as_that_of_any_other(room, text, expected):
+    given = answer(room, UNLOGGED, ended="10:30", activity=text)
+    assert expected in given.form.verdicts["activity"].fault
+    assert given.operation is None
+
+
+def test_a_series_that_is_nothing_yet_is_not_shown_as_the_reference(room):
+    assert present_choice(room.snapshot, "no such series") == -1
+    early = Room(series("09:50"), series("10:01"))
+    assert early.roles["09:50"] == "repeatability"
+    assert present_choice(early.snapshot, "09:50") == -1
+    assert present_choice(early.snapshot, "10:01") == 0
+
+
+def test_a_series_of_another_day_tells_its_day():
+    yesterday = series("10:01")
+    yesterday = replace(yesterday, acquired_at=yesterday.acquired_at - timedelta(days=1))
+    room = Room(yesterday, series("10:12"))
+    snapshot = replace(room.snapshot, latest_acquired_at=room.states[1].acquired_at)
+    assert [row.acquired for row in series_rows(snapshot)] == ["2026-03-03 10:01", "10:12"]
 
 
 def test_an_unlogged_injection_needs_its_time_and_takes_the_next_number_where_none_is_planned():

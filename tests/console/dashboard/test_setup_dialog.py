@@ -197,6 +197,28 @@ def test_a_plan_is_saved_as_a_file_that_reads_back_equal_and_written_over_only_w
     assert not list(window.folder.glob(".saved*"))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("case.holmia", b"SQLite format 3\0"),
+        ("site.toml", b"[site]\nport = 11112\n"),
+        ("x.toml", b"\xff"),
+        ("new.txt", None),
+    ],
+    ids=["treatment", "settings", "binary", "another suffix"],
+)
+def test_what_is_no_plan_file_is_never_written_over(dialog, plan_file, window, name, content):
+    dialog.load(plan_file)
+    path = window.folder / name
+    if content is not None:
+        path.write_bytes(content)
+    for overwrite in (False, True):
+        dialog.save(path, overwrite=overwrite)
+        assert "was not written" in dialog.outcome.text()
+        assert dialog.replace_button.isHidden()
+    assert (path.read_bytes() if path.exists() else None) == content
+
+
 def test_the_file_is_asked_for_without_blocking(dialog):
     dialog.load_button.click()
     files = next(child for child in dialog.findChildren(QFileDialog) if child.isVisible())

@@ -271,6 +271,22 @@ def test_a_fraction_that_has_happened_is_neither_removed_nor_renumbered():
     assert any("RHA F1 has happened" in one for one in typed(form, "positions[0].name", "RHB").judged.faults)
 
 
+def test_no_fraction_gets_the_number_of_one_that_was_given_up():
+    plan = plan_of().to_mapping()
+    form = begun(known_of(Snapshot(injections=(TO_COME,), cancelled=(("RHA", 1),), loaded={"plan": plan}), NOW, SITE))
+    with pytest.raises(RefusedError, match="RHA F1 is given up: it can neither"):
+        removed(form, "injections", 0)
+
+
+def test_another_zone_than_the_sites_is_odd():
+    assert "not the site's" in typed(shown(), "time_zone", "Asia/Tokyo").judged.verdicts["time_zone"].warning
+
+
+def test_a_residual_with_thousands_is_odd_beside_its_field():
+    form = typed(shown(), "residuals[0].activity_MBq", "1.050")
+    assert "if 1050 MBq is meant" in form.judged.verdicts["residuals[0].activity_MBq"].warning
+
+
 def test_a_fraction_that_is_added_later_keeps_the_others():
     form = added(with_one_given(), "injections", 0)
     before = plan_of().to_mapping()["injections"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import signal
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel
 
+from console.cli.window import _asked_for_a_file as asked_for_a_file
 from console.dashboard.desk.setup_start import name_fault, new_name, treatments_in
 from console.dashboard.dialogs.start_dialog import StartDialog, ask_for_a_file
 from console.dashboard.screen.model import DISCLAIMER
@@ -118,3 +120,9 @@ def test_esc_leaves_without_an_answer(qtbot, folder):
 
     QTimer.singleShot(0, press)
     assert ask_for_a_file(folder, NOW) is None
+
+
+def test_sigterm_ends_the_empty_start(qapp, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    QTimer.singleShot(20, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert asked_for_a_file() is None

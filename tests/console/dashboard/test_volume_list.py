@@ -397,3 +397,11 @@ def test_drawing_is_asked_for_by_name(qtbot, dialog):
     with qtbot.waitSignal(dialog.wanted) as asked:
         QTest.mouseClick(dialog.draw_button, Qt.MouseButton.LeftButton)
     assert asked.args == ["drawing"]
+
+
+def test_the_window_waits_for_what_is_being_recorded(dialog, monkeypatch):
+    monkeypatch.setattr(dialog._adding, "busy", True)
+    assert not dialog.may_close()
+    assert "being recorded" in dialog.outcome.text()
+    monkeypatch.undo()
+    assert dialog.may_close()
