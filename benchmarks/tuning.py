@@ -1,7 +1,8 @@
 """A draft's numbers after a change of settings: from the physicist's word to the snapshot that holds them.
 
 Through the process that tunes, on four fractions of 256 × 256 × 40 × 10 echoes and their reference: the change is
-pickled, laid over, computed, and told over the socket. Drawing the panel is not in it.
+pickled, laid over, computed, and told over the socket. Drawing the panel is not in it. What is told first are means,
+D70, recovery and trend of all fractions; the rest follows (`console.draft`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from console.draft import DraftRefused
 from console.engine_process import EngineProcess, Tuning
 from console.processes import holmia_command
 from console.snapshot import Snapshot
+from quantify.findings import FractionResult
 
 SERIES = AcquisitionOptions(shape=(40, 256, 256), spacing_mm=(5.0, 1.5, 1.5))
 WITHOUT_REFIT_MS, WITH_REFIT_MS = 50.0, 1000.0
@@ -80,7 +82,7 @@ def _rows(engine: EngineProcess, told: _Told, what: str, drafts: list[dict[str, 
     note = f"aim {aim_ms:.0f}; {max(numbers) / aim_ms:.1f} times that at most"
     return [
         row(f"tuning: {what} → numbers of all fractions", numbers, "ms", note),
-        row(f"  and their maps: {what}", whole, "ms"),
+        row(f"  and all curves, intervals and maps: {what}", whole, "ms"),
     ]
 
 
@@ -103,7 +105,7 @@ class _Told:
             self._more.notify_all()
 
     def until(self, draft: Mapping[str, object], *, maps: bool) -> float:
-        """Wait for the draft's results; returns the moment at which they were there."""
+        """Wait for the draft's results, or all of them; returns the moment at which they were there."""
         with self._more:
             found = self._more.wait_for(lambda: self._refused or self._has(draft, maps=maps), _PATIENCE_S)
             moment = time.perf_counter()
@@ -115,4 +117,9 @@ class _Told:
         last = self._last
         current = last.overrides == draft and not last.computing and last.results_inputs == last.inputs != ""
         wanted = [result for result in last.results if result.error is None]
-        return bool(current and wanted and not (maps and any(result.maps is None for result in wanted)))
+        return bool(current and wanted and not (maps and any(_is_partial(result) for result in wanted)))
+
+
+def _is_partial(result: FractionResult) -> bool:
+    """Whether its maps, or the curves and intervals that come with them, are still on their way."""
+    return result.maps is None or any(v.d70_gy is not None and v.dvh is None for v in result.volumes.values())

@@ -48,7 +48,7 @@ class Draft:
     tell
         Takes snapshots and refusals. A snapshot's results are the present draft's when its ``results_inputs`` are its
         ``inputs``; a result without maps, and without an error, is one whose maps follow, and so are most intervals
-        of one whose volumes have that of the mean alone.
+        of one whose volumes have those of mean and D70 alone.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -171,39 +171,25 @@ class Record:
         RecordError
             If it could not be written: nothing was then.
         """
+        return self.append_all([(kind, payload, data)], actor=actor, utc=utc)[0]
+
+    def append_all(
+        self, entries: Sequence[tuple[str, Mapping[str, Any], bytes | None]], *, actor: str, utc: datetime
+    ) -> list[Event]:
+        """Append events (kind, payload, object) that stand or fall together: as `append`, in one transaction."""
         if utc.tzinfo is None:
-            raise ValueError(f"utc {utc} of event {kind} has no time zone; pass an aware time.")
+            raise ValueError(f"utc {utc} of event {entries[0][0]} has no time zone; pass an aware time.")
         instant = utc.astimezone(UTC)
-        when = instant.isoformat(timespec="microseconds")
         # Through JSON and back first, so that what is hashed is what will be read (keys become text).
-        payload = json.loads(json.dumps(payload, allow_nan=False))
-        text = canonical_json(payload)
-        digest = None if data is None else hashlib.sha256(data).hexdigest()
+        payloads = [json.loads(json.dumps(dict(payload), allow_nan=False)) for _, payload, _ in entries]
         with self._lock, said_of(self.path, "written"):
             # Not the default deferred transaction: two writers would read one head and fork the chain.
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                head = self._head()
-                seq = head.seq + 1
-                chained = event_hash(seq, when, actor, str(kind), text, digest, head.hash)
-                # Made before it is written: after the commit nothing is left that could fail.
-                event = Event(
-                    seq=seq,
-                    utc=instant,
-                    actor=actor,
-                    kind=str(kind),
-                    payload=payload,
-                    object_sha256=digest,
-                    previous_hash=head.hash,
-                    hash=chained,
-                )
-                failpoints.reach("record.begun")
-                if data is not None:
-                    self._connection.execute(_INSERT_OBJECT, (digest, data))
-                failpoints.reach("record.object_inserted")
-                row = (seq, when, actor, str(kind), text, digest, head.hash, chained)
-                self._connection.execute(_INSERT_EVENT, row)
-                failpoints.reach("record.event_inserted")
+                appended = [
+                    self._insert(str(kind), payload, data, actor, instant)
+                    for (kind, _, data), payload in zip(entries, payloads, strict=True)
+                ]
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -211,6 +197,33 @@ class Record:
                 raise
             self._own_appends += 1
             failpoints.reach("record.committed")
+        return appended
+
+    def _insert(self, kind: str, payload: dict[str, Any], data: bytes | None, actor: str, instant: datetime) -> Event:
+        """One event and its object, within a transaction that has begun."""
+        when, text = instant.isoformat(timespec="microseconds"), canonical_json(payload)
+        digest = None if data is None else hashlib.sha256(data).hexdigest()
+        head = self._head()
+        seq = head.seq + 1
+        chained = event_hash(seq, when, actor, kind, text, digest, head.hash)
+        # Made before it is written: after the commit nothing is left that could fail.
+        event = Event(
+            seq=seq,
+            utc=instant,
+            actor=actor,
+            kind=kind,
+            payload=payload,
+            object_sha256=digest,
+            previous_hash=head.hash,
+            hash=chained,
+        )
+        failpoints.reach("record.begun")
+        if data is not None:
+            self._connection.execute(_INSERT_OBJECT, (digest, data))
+        failpoints.reach("record.object_inserted")
+        row = (seq, when, actor, kind, text, digest, head.hash, chained)
+        self._connection.execute(_INSERT_EVENT, row)
+        failpoints.reach("record.event_inserted")
         return event
 
     def events(self, after_seq: int = 0, limit: int = 256) -> list[Event]:

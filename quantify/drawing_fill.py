@@ -56,6 +56,12 @@ def sampled_in_sphere(
     return SampledSphere(box=ball.box, values=found, centre=centre)
 
 
+def _level(typed: float) -> np.float32:
+    """As the values are stored: what is typed is held against what is seen, beyond their range against all of them."""
+    largest = float(np.finfo(np.float32).max)
+    return np.float32(min(max(typed, -largest), largest))
+
+
 def threshold(
     sampled: SampledSphere, *, at_least: float | None = None, at_most: float | None = None, connected: bool = False
 ) -> Patch:
@@ -71,9 +77,9 @@ def threshold(
     inside = np.isfinite(sampled.values)
     with np.errstate(invalid="ignore"):
         if at_least is not None:
-            inside &= sampled.values >= np.float32(at_least)
+            inside &= sampled.values >= _level(at_least)
         if at_most is not None:
-            inside &= sampled.values <= np.float32(at_most)
+            inside &= sampled.values <= _level(at_most)
     if connected:
         inside = _joined(inside, sampled.centre)
     return Patch(box=sampled.box, inside=inside)

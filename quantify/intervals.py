@@ -42,7 +42,7 @@ def with_means(
     injected: Injected | None,
     physics: Physics,
 ) -> tuple[FractionResult, Sampled | None]:
-    """The result with its volumes, the intervals of their means, and recovery; with the samples, if any mean is known.
+    """The result with its volumes, the intervals of mean and D70, and recovery; with the samples, if any mean is known.
 
     Parameters
     ----------
@@ -66,8 +66,11 @@ def with_means(
         n_references=len(lineage.references),
     )
     for name, dose in doses.items():
-        found = spread(told[name].dose_mean_gy, mc.mean_gy(terms, dose))
-        told[name] = replace(told[name], intervals={} if found is None else {"dose_mean_gy": found})
+        quantities = {"dose_mean_gy": (dose.mean_gy, mc.mean_gy(terms, dose))}
+        d70_gy = told[name].d70_gy
+        if d70_gy is not None:
+            quantities["d70_gy"] = d70_gy, mc.dose_gy(terms, measured[name].percentiles["d70_gy"], d70_gy)
+        told[name] = replace(told[name], intervals=spreads(quantities))
     result = replace(result, volumes=told)
     liver = next((m for m in measured.values() if m.statistics.role == Role.LIVER and m.dose is not None), None)
     given = None if injected is None else mc.injected_mbq(terms, injected.activity_mbq, injected.u_mbq)

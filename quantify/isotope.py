@@ -9,6 +9,7 @@ HOLMIUM_166 = "166Ho"
 YTTRIUM_90 = "90Y"
 PHOSPHORUS_32 = "32P"
 STRONTIUM_89 = "89Sr"
+_MOST_HALF_LIVES = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ class Isotope:
             if moment.tzinfo is None:
                 raise ValueError(f"decay_factor: {name} {moment.isoformat()} has no time zone; give an aware time.")
         hours = (end - start).total_seconds() / 3600.0
-        return float(2.0 ** (-hours / self.half_life_h))
+        # Times years apart (a wrong date) must give a dose that nobody believes, not an overflow; squares of it follow.
+        return float(2.0 ** min(-hours / self.half_life_h, _MOST_HALF_LIVES))
 
 
 def holmium_166(*, half_life_h: float = 26.80, absorbed_energy_mj_per_mbq: float = 15.87) -> Isotope:

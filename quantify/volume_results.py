@@ -34,8 +34,8 @@ class Measured:
     """One volume after one fraction: its statistics, and what their uncertainty hangs on (None: not evaluable).
 
     ``per_gy_mbq`` is the activity that a mean of 1 Gy by local deposition stands for; ``concentration_gy`` the mean
-    that local deposition gives, whatever the dose model: a concentration in units of dose. ``doses`` are those of its
-    voxels, ``variants`` with the contour shrunk and grown: what `detailed` goes on from.
+    that local deposition gives, whatever the dose model: a concentration in units of dose. ``held`` and
+    ``doses`` are what `detailed` goes on from.
     """
 
     statistics: VolumeStatistics
@@ -46,7 +46,6 @@ class Measured:
     """What each D_x hangs on: as the mean, but for its own contour and noise."""
     held: Held | None = None
     doses: Doses | None = None
-    variants: tuple[Doses, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -247,11 +246,11 @@ def _measured(image: _Image, interest: VolumeOfInterest, progress: Progress) -> 
         )
         return Measured(statistics=replace(empty, message=message))
     scaled = Doses(of=doses, gy=image.gy)
-    variants = tuple(
+    variants = [
         Doses(of=d, gy=image.gy)
         for number, variant in enumerate(interest.variants)
         if (d := _of_map(image, f"variant {number}", image.seen, variant)) is not None
-    )
+    ]
     dose = _hangs_on(image, held, volume, scaled, variants, progress)
     terms = budget(dose, settings.uncertainty)
     at_floor = 100.0 * concentration.lower_bound_fraction
@@ -272,16 +271,18 @@ def _measured(image: _Image, interest: VolumeOfInterest, progress: Progress) -> 
         activity_expanded_mbq=_expanded_activity(image, interest, inside_mbq),
         budget=terms,
     )
+    percentiles: dict[str, MeasuredDose] = {}
     if precise(statistics, physics):
         statistics = _with_spread(statistics, scaled)
+        percentiles = _percentiles(dose, scaled, variants)
     return Measured(
         statistics=statistics,
         dose=dose,
         concentration_gy=per_unit * concentration.mean,
         per_gy_mbq=volume.contour_volume_ml / per_unit,
+        percentiles=percentiles,
         held=held,
         doses=scaled,
-        variants=variants,
     )
 
 
@@ -334,7 +335,7 @@ def _detailed(image: _Image, volume: Volume, measured: Measured) -> Measured:
         bed_gy=mean_bed_gy(doses, radiosensitivity(own.role, settings), physics.isotope) if settings.bed else None,
         dvh=doses.thinned_dvh,
     )
-    return replace(measured, statistics=statistics, percentiles=_percentiles(measured.dose, doses, measured.variants))
+    return replace(measured, statistics=statistics)
 
 
 def _reasons(values: ParametricMap, volume: Volume) -> Mapping[str, float]:

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -19,7 +20,6 @@ from config.settings import DisplaySettings, Settings
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
 from console.dashboard.dialogs.tool_dialog import Services, ToolDialog
 from console.dashboard.screen.model import Cell, Tone
-from console.dashboard.screen.said import Said, SaidHere, said_words, with_unread
 from console.dashboard.screen.view import (
     AcknowledgeAlarms,
     OfTheTreatment,
@@ -30,18 +30,12 @@ from console.dashboard.screen.view import (
     Tool,
     UndoOperation,
 )
-from console.dashboard.tools import make_tool
+from console.dashboard.speaker import Speaker
+from console.dashboard.tools import load_tools, make_tool
 from console.engine_process import EngineProcess, Following, Replaying
 from console.machine import Lag, machine_status
 from console.operations import (
-    GiveVolumes,
     Operation,
-    OperationError,
-    RetractNote,
-    RevisePlan,
-    TapEvent,
-    undo_of,
-    words_of,
 )
 from console.prepared import has_plan
 from console.snapshot import Mode, RaisedAlarm, Snapshot
@@ -54,11 +48,6 @@ _TONES = {True: Tone.MUTED, False: Tone.ALERT}
 
 def _failures(*told: str) -> tuple[Cell, ...]:
     return tuple(Cell(text=f"✕ {failure}", tone=Tone.ALERT) for failure in told if failure)
-
-
-def _revises(operation: Operation) -> bool:
-    """Whether it brings a plan, whole, as it was known when it was said."""
-    return isinstance(operation, RevisePlan | GiveVolumes) and operation.plan is not None
 
 
 def system_clock() -> datetime:
@@ -114,11 +103,6 @@ class LiveDashboard(_WithEngine):
         The site's.
     port
         Where the listener listens, if this console started it.
-
-    Attributes
-    ----------
-    operator
-        The name that is recorded with what is said.
     """
 
     def __init__(
@@ -133,19 +117,17 @@ class LiveDashboard(_WithEngine):
         settings: Settings | None = None,
         port: int | None = None,
     ) -> None:
-        self._settings = settings or Settings()
-        self.operator = getpass.getuser()
-        self._undoing: list[tuple[Said, Operation | None]] = []
-        self._unread: list[Said] = []
-        self._taken_back = self._refused = ""
+        site = settings or Settings()
+        self._speaker = Speaker(record, site, clock=system_clock, name=getpass.getuser())
         self.tools: dict[Tool, ToolDialog] = {}
+        self._reading: threading.Thread | None = None
         self._services = Services(
             operate=self.operate,
-            settings=self._settings,
+            settings=site,
             record=record.path,
             port=port,
             operator=lambda: self.operator,
-            rename=self._rename,
+            rename=self._speaker.rename,
             mode=mode,
         )
         self._record, self._minimum_free_mb = record, minimum_free_mb
@@ -163,7 +145,7 @@ class LiveDashboard(_WithEngine):
             display=display,
             machine_status=self._status,
             outdated=self._outdated,
-            said=self._said_here,
+            said=self._speaker.said_here,
         )
         self.dashboard.ticked.connect(self._tell_tools)
         self.dashboard.window.may_close = lambda: all(dialog.may_close() for dialog in self.tools.values())
@@ -197,6 +179,12 @@ class LiveDashboard(_WithEngine):
             return self.engine.failure or "The engine has ended."
         return self._lag.told(self._record.head().seq, snapshot.head_seq, time.monotonic())
 
+    def start(self, *, show: bool = True) -> None:
+        """Start engine and window; the dialogs are read meanwhile, so that the first one opens at once."""
+        super().start(show=show)
+        self._reading = threading.Thread(target=load_tools, name="holmia-dialogs", daemon=True)
+        self._reading.start()
+
     def open(self, tool: Tool) -> ToolDialog:
         """Show a dialog, made when it is first asked for."""
         if tool not in self.tools:
@@ -210,72 +198,23 @@ class LiveDashboard(_WithEngine):
         dialog.activateWindow()
         return dialog
 
-    def _rename(self, name: str) -> None:
-        self.operator = name.strip()
+    @property
+    def operator(self) -> str:
+        """The name that is recorded with what is said."""
+        return self._speaker.name
 
     def operate(self, operation: Operation) -> str:
         """Record what somebody says; returns "" or a sentence on why it could not be recorded."""
-        known = self._as_said()
-        if _revises(operation) and any(_revises(said.operation) for said in self._unread):
-            # It was made from the plan before that: what was changed then would be gone.
-            return "The plan was changed a moment ago and is being read: say this again once it is shown."
-        back = undo_of(operation, known)
-        fault, seq = self._say(operation)
-        if not fault:
-            if isinstance(operation, TapEvent):
-                back = RetractNote(seq=seq)
-            # What cannot be taken back is kept as well: undo must not reach for the word before it.
-            self._undoing.append((Said(operation=operation, at=system_clock(), seq=seq), back))
-            self._taken_back = self._refused = ""
-        return fault
+        return self._speaker.say(operation, self.dashboard.snapshot)
 
     def undo(self) -> str:
         """Take back what was said last, by a later word; returns "" or why not."""
-        if not self._undoing:
-            return "Nothing was said in this window that could be taken back."
-        said, back = self._undoing[-1]
-        words = said_words(self.dashboard.snapshot, said)
-        if back is None:
-            return f"{words} cannot be taken back here: change it where it was said."
-        fault, _ = self._say(back)
-        if not fault:
-            self._undoing.pop()
-            self._taken_back, self._refused = words, ""
-        return fault
-
-    def _said_here(self, snapshot: Snapshot) -> SaidHere:
-        """What was said in this window, and of it what the engine has not told of yet."""
-        self._unread = [said for said in self._unread if said.seq > snapshot.head_seq]
-        return SaidHere(
-            last=self._undoing[-1][0] if self._undoing else None,
-            unread=tuple(self._unread),
-            taken_back=self._taken_back,
-            fault=self._refused,
-            final=bool(self._undoing) and self._undoing[-1][1] is None,
-        )
-
-    def _as_said(self) -> Snapshot:
-        """What is known, with what was said here and is not read yet: while the engine computes it reads nothing."""
-        snapshot = self.dashboard.snapshot
-        return with_unread(snapshot, self._said_here(snapshot).unread)
-
-    def _say(self, operation: Operation) -> tuple[str, int]:
-        """Record an operation; returns why it could not be, and the number of its last event."""
-        at, seq = system_clock(), 0
-        try:
-            words = words_of(operation, self._as_said(), name=self.operator, at=at, site=self._settings)
-            for word in words:
-                said = self._record.append(word.kind, dict(word.payload), actor=self.operator, utc=at, data=word.data)
-                seq = said.seq
-        except OperationError as error:
-            return str(error), seq
-        except (RecordError, OSError) as error:
-            return f"{'Recorded in part only' if seq else 'Not recorded'}: {error}", seq
-        self._unread.append(Said(operation=operation, at=at, seq=seq))
-        return "", seq
+        return self._speaker.undo(self.dashboard.snapshot)
 
     def stop(self) -> None:
         """Close the dialogs, then stop as any dashboard."""
+        if self._reading is not None:
+            self._reading.join()
         for dialog in self.tools.values():
             dialog.close()
         super().stop()
@@ -286,7 +225,7 @@ class LiveDashboard(_WithEngine):
             return
         if isinstance(action, Operate | UndoOperation):
             fault = self.operate(action.operation) if isinstance(action, Operate) else self.undo()
-            self._unrecorded = self._refused = fault
+            self._unrecorded = self._speaker.refused = fault
             self.dashboard.redraw()
             return
         try:

@@ -35,6 +35,11 @@ def _makers() -> dict[Tool, Make]:
     }
 
 
+def load_tools() -> None:
+    """Read the code of all dialogs, which takes a second; on any thread."""
+    _makers()
+
+
 def make_tool(tool: Tool, parent: QWidget, services: Services) -> ToolDialog:
     """Make a dialog."""
     return _makers()[tool](parent, services)

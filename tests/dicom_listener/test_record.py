@@ -472,3 +472,14 @@ def test_a_network_file_system_is_refused(tmp_path, monkeypatch):
 )
 def test_the_quarantine_file_lies_beside(name, expected):
     assert quarantine_path(Path("/x") / name) == Path("/x") / expected
+
+
+def test_events_that_are_appended_together_stand_or_fall_together(tmp_path):
+    with Record.create(tmp_path / "a.holmia") as record:
+        said = record.append_all([("note", {"n": 1}, b"x"), ("note", {"n": 2}, None)], actor="a", utc=NOON)
+        assert [e.seq for e in said] == [1, 2]
+        assert said[1].previous_hash == said[0].hash
+        with pytest.raises(ValueError, match="JSON"):
+            record.append_all([("note", {"n": 3}, None), ("note", {"n": math.nan}, None)], actor="a", utc=NOON)
+        assert record.head().seq == 2
+        record.verify()
