@@ -8,7 +8,7 @@ from pathlib import Path
 
 from config.plan import TreatmentPlan
 from config.settings import Settings
-from console.operations import plan_payload
+from console.operation_words import plan_payload
 from console.outputs.wording import software_version
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record, quarantine_path

@@ -17,7 +17,8 @@ from rich.table import Table
 from config.settings import Settings
 from console.cli.app import app, progress_bar
 from console.engine import Engine
-from console.operations import ROLES, AssignSeries, ConfirmClock, Operation, OperationError, Word, words_of
+from console.operation_words import OperationError, Word, words_of
+from console.operations import ROLES, AssignSeries, ConfirmClock, Operation
 from console.session import replayed
 from console.shell import EXIT_DONE, EXIT_USAGE, CommandError, now, open_record, say
 from console.snapshot import Binding, Snapshot

@@ -7,16 +7,8 @@ from datetime import datetime
 
 from config.settings import Settings
 from console.dashboard.screen.said import Said, SaidHere, said_words, with_unread
-from console.operations import (
-    GiveVolumes,
-    Operation,
-    OperationError,
-    RetractNote,
-    RevisePlan,
-    TapEvent,
-    undo_of,
-    words_of,
-)
+from console.operation_words import OperationError, words_of
+from console.operations import GiveVolumes, Operation, RetractNote, RevisePlan, TapEvent, undo_of
 from console.snapshot import Snapshot
 from dicom_listener.record import Record, RecordError
 

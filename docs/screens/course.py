@@ -20,7 +20,8 @@ from console.demo.phantom_dicom import PhantomOptions, PhantomTreatment, write_p
 from console.demo.phantom_treatment import DeliveredInjection
 from console.drawn_volumes import given_volume
 from console.engine import Engine
-from console.operations import Operation, RecordInjection, RevisePlan, next_injection, start_injection, words_of
+from console.operation_words import words_of
+from console.operations import Operation, RecordInjection, RevisePlan, next_injection, start_injection
 from console.outputs.wording import software_version
 from console.reader import InThisProcess
 from console.resumption import as_shown

@@ -13,6 +13,7 @@ import pytest
 from config.plan import plan_from_mapping
 from config.settings import Settings
 from console.engine import Engine
+from console.operation_words import OperationError, words_of
 from console.operations import (
     ONE_TAP,
     AssignSeries,
@@ -23,7 +24,6 @@ from console.operations import (
     GiveUpPosition,
     GiveVolumes,
     Operation,
-    OperationError,
     RecordInjection,
     RetractNote,
     RevisePlan,
@@ -35,7 +35,6 @@ from console.operations import (
     stop_injection,
     under_way,
     undo_of,
-    words_of,
 )
 from console.prepared import created, has_plan, with_plan
 from console.snapshot import Snapshot, VolumeSource

@@ -21,7 +21,8 @@ from console.dashboard.desk.series_questions import BASELINE, EARLIER, LATER, UN
 from console.dashboard.desk.series_roles import all_expected, automatic, choices, present_choice, series_rows
 from console.dashboard.dialogs.series_dialog import SeriesDialog
 from console.dashboard.dialogs.tool_dialog import Services
-from console.operations import AssignSeries, ConfirmClock, Operation, RecordInjection, Together, undo_of, words_of
+from console.operation_words import words_of
+from console.operations import AssignSeries, ConfirmClock, Operation, RecordInjection, Together, undo_of
 from console.snapshot import Snapshot
 from console.treatment import Treatment, fold, injections
 from dicom_listener.events import Event, Kind

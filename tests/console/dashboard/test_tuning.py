@@ -35,7 +35,8 @@ from console.dashboard.desk.tuning_settings import Setting, found, tunable, valu
 from console.dashboard.dialogs.tool_dialog import Services
 from console.dashboard.dialogs.tuning_dialog import TuningDialog
 from console.draft import DraftRefused
-from console.operations import RevisePlan, words_of
+from console.operation_words import words_of
+from console.operations import RevisePlan
 from console.snapshot import Snapshot
 from console.treatment import Treatment, laid_over
 from dicom_listener.events import Kind

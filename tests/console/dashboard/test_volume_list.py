@@ -26,7 +26,8 @@ from console.dashboard.dialogs.tool_dialog import Services
 from console.dashboard.dialogs.volumes_dialog import VolumesDialog
 from console.dashboard.screen.model import Tone
 from console.given_files import FileKind, FilePreview, GivenFile, look_at
-from console.operations import ChooseVolume, GiveVolumes, RevisePlan, words_of
+from console.operation_words import words_of
+from console.operations import ChooseVolume, GiveVolumes, RevisePlan
 from console.outputs.results import fraction_document
 from console.snapshot import GivenStructures, Snapshot
 from console.structures import treatment_volumes
