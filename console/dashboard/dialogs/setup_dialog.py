@@ -51,6 +51,7 @@ class SetupDialog(ToolDialog):
         super().__init__(parent, services, "Setup")
         self._before: list[PlanTexts] = []
         self._overwriting: Path | None = None
+        self._told_unrecorded = False
         self._files: QFileDialog | None = None
         self.form = begun(self._known())
         self.tabs = QTabWidget()
@@ -84,6 +85,17 @@ class SetupDialog(ToolDialog):
         needing = [editor for key, editor in editors.items() if key in self.form.judged.verdicts]
         if self.tabs.currentIndex() == 0 and needing:
             needing[0].setFocus()
+
+    def may_close(self) -> bool:
+        """Not at the first time while something typed is not recorded: that is said, and a second time closes."""
+        told, self._told_unrecorded = self._told_unrecorded, bool(self.form.touched) and not self.form.waiting
+        if told or not self._told_unrecorded:
+            return True
+        self.show()
+        self.raise_()
+        words = "What was typed here is not recorded. Record it on Check; closing the window once more leaves it."
+        self.tell(State(sign="▲", word=words, tone=Tone.CAUTION))
+        return False
 
     def draw(self) -> None:
         """Show the form as it stands with what is known now."""
@@ -203,6 +215,7 @@ class SetupDialog(ToolDialog):
         self._show()
 
     def _type(self, key: str, text: str) -> None:
+        self._told_unrecorded = False
         self.form = typed(self.form, key, text)
         self._show()
 

@@ -219,6 +219,19 @@ def test_what_is_no_plan_file_is_never_written_over(dialog, plan_file, window, n
     assert (path.read_bytes() if path.exists() else None) == content
 
 
+def test_what_is_typed_and_not_recorded_keeps_the_window_open_once(dialog, plan_file):
+    assert dialog.may_close()
+    dialog.load(plan_file)
+    confirmed(dialog)
+    dialog.hide()
+    assert not dialog.may_close()
+    assert dialog.isVisible()
+    assert "not recorded" in dialog.outcome.text()
+    assert dialog.may_close()
+    dialog.record()
+    assert dialog.may_close()
+
+
 def test_the_file_is_asked_for_without_blocking(dialog):
     dialog.load_button.click()
     files = next(child for child in dialog.findChildren(QFileDialog) if child.isVisible())
