@@ -109,6 +109,8 @@ def _echo(
             yield fail("association", f"{called} at {host}:{port} rejected the association: {rejections[0]}.")
         elif association.acceptor.primitive is not None:
             yield fail("association", f"{called} at {host}:{port} accepts associations, but no verification.")
+        elif time.perf_counter() - started >= timeout_s:
+            yield fail("association", f"{host}:{port} accepts connections, but did not answer within {timeout_s:g} s.")
         else:
             # With TLS 1.3 the other side looks at our certificate only after our handshake is over.
             doubt = "with TLS off" if context is None else "with TLS on, and does it accept this node's certificate"

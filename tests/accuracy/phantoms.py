@@ -24,7 +24,7 @@ ONE, TWO = ("RHA",), ("RHA", "LHA")
 # seed, vendor, positions, saturating tumour, shape, spacing mm, SNR, tilt °, files shuffled, a series per echo
 CASES = [
     (1, Flavour.SIEMENS_CLASSIC, ONE, 0, (36, 80, 112), (4.5, 3.5, 3.5), 50.0, (0.0, 0.0, 0.0), False, False),
-    (2, Flavour.SIEMENS_ENHANCED, TWO, 1, (40, 92, 124), (4.0, 3.0, 3.0), 40.0, (10.0, 0.0, 0.0), True, False),
+    (2, Flavour.SIEMENS_ENHANCED, ONE, 1, (40, 92, 124), (4.0, 3.0, 3.0), 40.0, (10.0, 0.0, 0.0), True, False),
     (3, Flavour.PHILIPS_CLASSIC, ONE, 2, (34, 92, 124), (5.0, 3.0, 3.0), 60.0, (0.0, 0.0, 20.0), False, False),
     (4, Flavour.PHILIPS_ENHANCED, TWO, 0, (34, 80, 112), (5.0, 3.5, 3.5), 80.0, (-20.0, 0.0, 0.0), True, False),
     (5, Flavour.SIEMENS_CLASSIC, ONE, 1, (40, 92, 124), (4.0, 3.0, 3.0), 40.0, (0.0, 15.0, 0.0), True, True),

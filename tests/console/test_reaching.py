@@ -188,3 +188,10 @@ def test_the_simulated_scanner_sends_over_tls(secured, pki, tmp_path, real_data)
     assert done.return_value == 0, done.output
     stored = [e for e in secured.record.events(limit=10_000) if e.kind == Kind.INSTANCE_STORED]
     assert [e.payload["sop_class_uid"] for e in stored] == [str(MRImageStorage)] * 3
+
+
+def test_a_node_that_accepts_and_says_nothing_is_told_apart_from_one_that_hangs_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        *_, last = reach("127.0.0.1", port, SiteSettings(), called="A", calling="B", timeout_s=0.4)
+    assert "did not answer within 0.4 s" in last.text

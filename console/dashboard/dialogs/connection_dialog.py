@@ -46,7 +46,7 @@ from console.reaching import reach
 from console.readiness import Finding
 from dicom_listener.locks import FileLock
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
 """For each step of an echo."""
 _ENDS_S = 0.2
 """How long closing waits for a thread; what is left of a step ends by itself, unheard."""
