@@ -28,7 +28,7 @@ CASES = [
     (3, Flavour.PHILIPS_CLASSIC, ONE, 2, (34, 92, 124), (5.0, 3.0, 3.0), 60.0, (0.0, 0.0, 20.0), False, False),
     (4, Flavour.PHILIPS_ENHANCED, TWO, 0, (34, 80, 112), (5.0, 3.5, 3.5), 80.0, (-20.0, 0.0, 0.0), True, False),
     (5, Flavour.SIEMENS_CLASSIC, ONE, 1, (40, 92, 124), (4.0, 3.0, 3.0), 40.0, (0.0, 15.0, 0.0), True, True),
-    (6, Flavour.PHILIPS_ENHANCED, ONE, 0, (40, 112, 152), (4.0, 2.5, 2.5), 40.0, (12.0, -8.0, 5.0), False, False),
+    (6, Flavour.PHILIPS_ENHANCED, ONE, 0, (36, 92, 124), (4.5, 3.0, 3.0), 40.0, (12.0, -8.0, 5.0), False, False),
     (7, Flavour.SIEMENS_ENHANCED, ONE, 2, (34, 92, 124), (5.0, 3.0, 3.0), 45.0, (5.0, 5.0, -12.0), False, False),
     (8, Flavour.PHILIPS_CLASSIC, ONE, 1, (36, 80, 112), (4.5, 3.5, 3.5), 70.0, (-6.0, 10.0, 8.0), True, False),
 ]

@@ -51,6 +51,8 @@ class QuestionPanel(QFrame):
             button.setAutoDefault(False)
             button.clicked.connect(partial(self._press, number))
             answers.addWidget(button, number // 2, number % 2)
+        for column in range(2):
+            answers.setColumnStretch(column, 1)
         self.detail = QFrame()
         self.detail.setObjectName("panel")
         inner = QVBoxLayout(self.detail)
@@ -111,7 +113,7 @@ class QuestionPanel(QFrame):
 
 
 def _draw_button(button: QPushButton, answer: Answer, *, chosen: bool, on: bool) -> None:
-    text = f"{answer.words}: {answer.impossible}" if answer.impossible else answer.words
+    text = f"{answer.words}:\n{answer.impossible}" if answer.impossible else answer.words
     text = text.replace("&", "&&")  # a name, not a key
     if button.text() != text:
         button.setText(text)

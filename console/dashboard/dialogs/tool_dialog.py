@@ -171,14 +171,17 @@ class ToolDialog(QDialog):
         self._fit_touch()
 
     def _fit_touch(self) -> None:
-        """Targets were made with the application's letters; where the window's are larger, so are they."""
+        """Targets were made with the application's letters; where the window's are larger, so are they.
+
+        What was made without a height of its own has its place in something that has.
+        """
         for widget in self.findChildren(QPushButton):
             touch = round(_TOUCH * widget.fontMetrics().height())
-            if widget.minimumHeight() < touch:
+            if 0 < widget.minimumHeight() < touch:
                 widget.setMinimumHeight(touch)
         for line in self.findChildren(QLineEdit):
             touch = round(_TOUCH_TYPED * line.fontMetrics().height())
-            if not isinstance(line.parentWidget(), QAbstractSpinBox) and line.minimumHeight() < touch:
+            if not isinstance(line.parentWidget(), QAbstractSpinBox) and 0 < line.minimumHeight() < touch:
                 line.setMinimumHeight(touch)
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
