@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtGui import QFontMetrics, QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
+    QApplication,
     QDialog,
     QHBoxLayout,
     QLabel,
@@ -29,7 +29,8 @@ from console.snapshot import Mode, Snapshot
 
 _TOUCH = 2.4
 """Height of what a gloved finger presses, in heights of the letters."""
-_TOUCH_TYPED = 2.0
+_MADE = "made_height"
+"""Property of a widget: the least height that it was made with."""
 _LONGEST_NAME = 64
 _WIDTH, _HEIGHT = 0.72, 0.82
 """Of the window that it stands over."""
@@ -171,18 +172,14 @@ class ToolDialog(QDialog):
         self._fit_touch()
 
     def _fit_touch(self) -> None:
-        """Targets were made with the application's letters; where the window's are larger, so are they.
-
-        What was made without a height of its own has its place in something that has.
-        """
-        for widget in self.findChildren(QPushButton):
-            touch = round(_TOUCH * widget.fontMetrics().height())
-            if 0 < widget.minimumHeight() < touch:
-                widget.setMinimumHeight(touch)
-        for line in self.findChildren(QLineEdit):
-            touch = round(_TOUCH_TYPED * line.fontMetrics().height())
-            if not isinstance(line.parentWidget(), QAbstractSpinBox) and 0 < line.minimumHeight() < touch:
-                line.setMinimumHeight(touch)
+        """Targets were made with the application's letters; where the window's are larger, so are they."""
+        plain_letters = QFontMetrics(QApplication.font()).height()
+        for widget in (*self.findChildren(QPushButton), *self.findChildren(QLineEdit)):
+            larger = widget.fontMetrics().height() / plain_letters
+            made = widget.property(_MADE) or widget.minimumHeight()
+            if larger > 1.0 and made > 0:
+                widget.setProperty(_MADE, made)
+                widget.setMinimumHeight(round(made * larger))
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
         """Forget what came of the last word."""
