@@ -18,9 +18,10 @@ from config.overrides import parse_set
 from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomOptions, write_phantom
 from console.draft import DraftRefused
-from console.engine_process import EngineProcess, Tuning
+from console.engine_process import EngineProcess
 from console.processes import holmia_command
 from console.snapshot import Snapshot
+from console.tasks import Tuning
 from quantify.findings import FractionResult
 
 SERIES = AcquisitionOptions(shape=(40, 256, 256), spacing_mm=(5.0, 1.5, 1.5))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from config.settings import QuantificationSettings, Settings, settings_sha256
@@ -27,6 +28,7 @@ from dicom_listener.images import PatientIdentity, SeriesState, SeriesStatus, St
 from quantify.findings import Alarm, FractionResult, Injection
 from quantify.model import EchoSeries
 
+_Noun = TypeVar("_Noun")
 _EVENTS_KEPT = 200
 _UNREAD_TOLD = 4
 """Sentences on what cannot be read: those that follow are of the same cause."""
@@ -68,6 +70,8 @@ class Engine:
         What is wrong with the treatment file, if it is not sound: a high alarm with everything computed from it.
     reader
         Who reads objects; the commands give a process of its own, so that no object can end this one.
+    read_again
+        Whether the file will be read from its beginning again (`afresh`): then its series and structures are kept.
     """
 
     def __init__(
@@ -76,8 +80,11 @@ class Engine:
         overrides: Mapping[str, object] | None = None,
         reader: Reader | None = None,
         damage: str | None = None,
+        read_again: bool = False,
     ) -> None:
         self._damage = damage
+        self._nouns: dict[object, Any] | None = {} if read_again else None
+        """Of a file that is read again: the stages of the computation know series and structures by identity."""
         self._reader = reader or InThisProcess()
         self._overrides = dict(overrides or {})
         self._treatment = Treatment()
@@ -100,6 +107,22 @@ class Engine:
         self._ended = False
         self._computed_from: tuple[object, Treatment | None] = ((), None)
         self._dirty = True
+
+    def afresh(self) -> Engine:
+        """An engine for the same file from its beginning: what this one computed is not computed again.
+
+        Only of one that was made to be ``read_again``.
+        """
+        other = Engine(overrides=self._overrides, reader=self._reader, damage=self._damage, read_again=True)
+        other._nouns = self._nouns
+        other._quantifier = self._quantifier.serving(
+            voxels=other._voxels, announce=lambda words: other._announce(words)
+        )
+        return other
+
+    def _same(self, key: tuple[object, ...], noun: _Noun) -> _Noun:
+        """The noun that had this key when the file was read before, or this one."""
+        return noun if self._nouns is None else self._nouns.setdefault(key, noun)
 
     def announce_to(self, listener: Callable[[str], None]) -> None:
         """Tell `listener` what is about to be computed, in words, and "" when it is done; in the computing thread."""
@@ -153,7 +176,7 @@ class Engine:
             self._assembly.add(instance.images, seq=event.seq, association=str(event.payload.get("association", "")))
 
     def _take_structures(self, event: Event, structures: StructureSet) -> None:
-        own = replace(structures, object_sha256=event.object_sha256 or "")
+        own = self._same(("structures", event.seq), replace(structures, object_sha256=event.object_sha256 or ""))
         self._structure_sets.append(own)
         drawn = str(event.payload.get("drawn", "")) if event.kind == Kind.LABEL_MAP_GIVEN else ""
         self._given.append(GivenStructures(structures=own, at=event.utc, by=event.actor, drawn=drawn))
@@ -234,6 +257,16 @@ class Engine:
         self._latched = {}
         self._dirty = True
 
+    def choose(self, volumes: Mapping[str, str]) -> None:
+        """From now on use these versions of volumes: the object (SHA-256) by name, as an operator would choose them."""
+        self._treatment = replace(self._treatment, chosen={**self._treatment.chosen, **volumes})
+        self._dirty = True
+
+    @property
+    def structure_sets(self) -> Sequence[StructureSet]:
+        """Every object with structures so far, in the order in which they came."""
+        return tuple(self._structure_sets)
+
     def end(self) -> None:
         """No more events will come (a file that is not being followed): what is missing now is missing."""
         self._ended = True
@@ -311,7 +344,8 @@ class Engine:
         series = self._assembly.assembled(state.key).series
         if series is None:
             raise ValueError(f"Engine: series {state.description!r} was used before it was complete.")
-        return series
+        key = ("series", state.key, state.revision, state.received, state.last_seq, series.phase_rad is None)
+        return self._same(key, series)
 
     # -- what is known -----------------------------------------------------------------------------------------------
 

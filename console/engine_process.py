@@ -13,50 +13,29 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 
 from console.draft import DraftRefused
 from console.snapshot import Snapshot
+from console.tasks import (
+    GO_ON,
+    JUMP,
+    LAY_OVER,
+    PAUSE,
+    SPEED,
+    STOP,
+    Reached,
+    Task,
+)
 from console.transfer import Receiver
 from dicom_listener.decoding_frames import Channel, EndedError, NonsenseError
 
-STOP, PAUSE, GO_ON, LAY_OVER = b"stop", b"pause", b"go on", b"lay over"
 _ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds this very package, so that both sides are of one version."""
 _STOP_TIMEOUT_S = 20.0
 _RESTARTS = 3
 """One that ends by itself is started again so often; then something is wrong that starting does not cure."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Following:
-    """Follow a file as the operator's console: what is shown and alarmed is recorded."""
-
-    path: Path
-    minimum_free_mb: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replaying:
-    """Feed a file's events with their own pauses, `speed` times faster, without the long ones; record nothing."""
-
-    path: Path
-    speed: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tuning:
-    """Follow a file with settings laid over it (`EngineProcess.lay_over`), beside the engine in force; record nothing.
-
-    Its snapshots have the draft's numbers before its maps, and no series (`console.draft`).
-    """
-
-    path: Path
-
-
-Task = Following | Replaying | Tuning
 
 
 class EngineProcess:
@@ -67,9 +46,12 @@ class EngineProcess:
     task
         What to do with which file.
     on_snapshot, on_moment
-        Called in a thread of this class with every snapshot, and in replay with the time of the recording.
+        Called in a thread of this class with every snapshot, and in replay with where it stands.
     on_refused
         Called in that thread when settings that were laid over do not go together: those before them stand.
+    on_told
+        Called in that thread with whatever else the task tells (`console.tasks`): `Progress`, `Refused`, and what came
+        of `Verifying`.
     """
 
     def __init__(
@@ -77,19 +59,22 @@ class EngineProcess:
         task: Task,
         *,
         on_snapshot: Callable[[Snapshot], None],
-        on_moment: Callable[[datetime], None] | None = None,
+        on_moment: Callable[[Reached], None] | None = None,
         on_refused: Callable[[DraftRefused], None] | None = None,
+        on_told: Callable[[object], None] | None = None,
     ) -> None:
         self._task = replace(task, path=task.path.absolute())  # the process has a working folder of its own
         self._on_snapshot = on_snapshot
         self._on_moment = on_moment or (lambda _: None)
         self._on_refused = on_refused or (lambda _: None)
+        self._on_told = on_told or (lambda _: None)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._changing = threading.Lock()
         """Held while the process and its socket are replaced, told something or closed."""
         self._stopping = threading.Event()
         self._paused = False
+        self._speed: bytes | None = None
         self._overrides: bytes | None = None
         """What was laid over last, pickled: told again to a process that takes the place of another."""
         self._last = Snapshot()
@@ -119,6 +104,18 @@ class EngineProcess:
         self._paused = paused
         self._tell(PAUSE if paused else GO_ON)
 
+    def set_speed(self, speed: float) -> None:
+        """Let a replay go so many times faster than it happened."""
+        self._speed = repr(float(speed)).encode()
+        self._tell(SPEED, self._speed)
+
+    def jump(self, seq: int) -> None:
+        """Let a replay go to just after the event of that number, back or forth; it goes on from there.
+
+        Returns at once. `on_moment` tells when the snapshot of that moment has been told.
+        """
+        self._tell(JUMP, str(seq).encode())
+
     def lay_over(self, overrides: Mapping[str, object]) -> None:
         """Lay these keys over plan and settings (`Tuning`), as ``--set`` does, and none of those before.
 
@@ -146,6 +143,8 @@ class EngineProcess:
                     self._channel.send([pickle.dumps(self._task)])
                     if self._paused:
                         self._channel.send([PAUSE])
+                    if self._speed is not None:
+                        self._channel.send([SPEED, self._speed])
                     if self._overrides is not None:
                         self._channel.send([LAY_OVER, self._overrides])
 
@@ -232,14 +231,16 @@ class EngineProcess:
             if isinstance(message, Snapshot):
                 self._last = message
                 self._on_snapshot(message)
-            elif isinstance(message, datetime):
+            elif isinstance(message, Reached):
                 self._on_moment(message)
             elif isinstance(message, DraftRefused):
                 if self._overrides == pickle.dumps(dict(message.overrides)):
                     self._overrides = pickle.dumps(dict(self._last.overrides))  # what stands, for another process
                 self._on_refused(message)
+            elif isinstance(message, str):
+                self._said = self.failure = message
             else:
-                self._said = self.failure = str(message)
+                self._on_told(message)
         except Exception as error:  # noqa: BLE001 - whoever is told must not end the telling
             self.failure = f"What the engine told could not be shown ({type(error).__name__}: {error})."
 

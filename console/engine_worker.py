@@ -14,27 +14,47 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
+from config.errors import ConfigurationError
+from console.computed import NoSuchVersionError, computed
 from console.draft import Draft, Overrides
 from console.engine import Engine
-from console.engine_process import GO_ON, LAY_OVER, PAUSE, STOP, Following, Replaying, Tuning
 from console.machine import machine_alarms
+from console.provenance import provenance
+from console.reader import RememberingReader
+from console.replaying import Replay, ReplayOrders
 from console.resumption import as_shown
 from console.session import Session
 from console.snapshot import ImagedSeries, Snapshot
+from console.tasks import (
+    GO_ON,
+    JUMP,
+    LAY_OVER,
+    PAUSE,
+    SPEED,
+    STOP,
+    Computing,
+    Following,
+    Progress,
+    Refused,
+    Replaying,
+    Tuning,
+    Verifying,
+)
 from console.transfer import Sender
+from console.verify import verification
 from dicom_listener.decoding import DecodingProcess
 from dicom_listener.decoding_frames import Channel, EndedError
-from dicom_listener.events import Event
 from dicom_listener.record import Record
 
 _COMMAND_BYTES = 1 << 20
 _BETWEEN_S = 0.1
 """Snapshots follow each other no faster: while images arrive the screen need not tell each of them."""
-_LONGEST_PAUSE_S = 2.0
+_PROGRESS_S = 0.2
 _NICENESS = 10
 """The window comes first when the processor is short."""
 _NICENESS_OF_DRAFTS = 12
@@ -50,6 +70,10 @@ class _Orders:
     stopping: threading.Event = field(default_factory=threading.Event)
     paused: threading.Event = field(default_factory=threading.Event)
     drafts: SimpleQueue[Overrides] = field(default_factory=SimpleQueue)
+    replay: ReplayOrders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.replay = ReplayOrders(stopping=self.stopping, paused=self.paused)
 
 
 class _Outbox:
@@ -96,18 +120,23 @@ def main() -> None:
         ) from None
     task = pickle.loads(request)
     with contextlib.suppress(OSError):
-        os.nice(_NICENESS_OF_DRAFTS if isinstance(task, Tuning) else _NICENESS)
+        os.nice(_NICENESS if isinstance(task, Following | Replaying) else _NICENESS_OF_DRAFTS)
     orders = _Orders()
     threading.Thread(target=_listen, args=(channel, orders), name="holmia-orders", daemon=True).start()
     sender = Sender(channel)
     try:
         with DecodingProcess() as decoding:
-            if isinstance(task, Following):
-                _follow(task, orders, sender, decoding)
-            elif isinstance(task, Tuning):
-                _tune(task, orders, sender, decoding)
-            else:
-                _replay(task, orders, sender, decoding)
+            match task:
+                case Following():
+                    _follow(task, orders, sender, decoding)
+                case Tuning():
+                    _tune(task, orders, sender, decoding)
+                case Verifying():
+                    _verify(task, orders, sender, decoding)
+                case Computing():
+                    _compute(task, orders, sender, decoding)
+                case _:
+                    _replay(task, orders, sender, decoding)
     except EndedError:
         return
     except Exception as error:  # noqa: BLE001 - the window must say what happened
@@ -128,6 +157,10 @@ def _listen(channel: Channel, orders: _Orders) -> None:
             orders.paused.set()
         elif asked == GO_ON:
             orders.paused.clear()
+        elif asked == SPEED:
+            orders.replay.speed = float(bytes(brought[0]))
+        elif asked == JUMP:
+            orders.replay.jumps.put(int(bytes(brought[0])))
         elif asked == LAY_OVER:
             orders.drafts.put(pickle.loads(brought[0]))
         elif asked == STOP:
@@ -149,6 +182,7 @@ def _follow(task: Following, orders: _Orders, sender: Sender, decoding: Decoding
             clock=_now,
             on_snapshot=outbox.put,
             operator=True,
+            provenance=provenance().to_mapping(),
             machine=lambda: machine_alarms(task.path, _now(), minimum_free_mb=task.minimum_free_mb),
         )
 
@@ -168,37 +202,60 @@ def _tune(task: Tuning, orders: _Orders, sender: Sender, decoding: DecodingProce
 
 
 def _replay(task: Replaying, orders: _Orders, sender: Sender, decoding: DecodingProcess) -> None:
-    """Feed the file's events with their own pauses; what comes within a moment is taken together."""
+    """Feed the file's events with their own pauses until the window says stop."""
     with Record.salvage(task.path) as record:
-        moment = [_now()]
         outbox = _Outbox(sender)
-        engine = Engine(reader=decoding, damage=record.damage)
-        session = Session(record=record, engine=engine, clock=lambda: moment[0], on_snapshot=outbox.put)
-
-        def take(events: list[Event]) -> None:
-            moment[0] = events[-1].utc
-            sender.send(moment[0])
-            session.take(events)
-            outbox.flush(at_once=True)
-
-        after, together = 0, list[Event]()
-        while (batch := record.events(after)) and not orders.stopping.is_set():
-            for event in batch:
-                elapsed_s = (event.utc - together[-1].utc).total_seconds() if together else 0.0
-                pause = min(elapsed_s / task.speed, _LONGEST_PAUSE_S)
-                if pause > _BETWEEN_S:
-                    take(together)
-                    together = []
-                    orders.stopping.wait(pause)
-                while orders.paused.is_set() and not orders.stopping.wait(_BETWEEN_S):
-                    pass
-                if orders.stopping.is_set():
-                    return
-                together.append(event)
-            after = batch[-1].seq
-        if together:
-            take(together)
+        engine = Engine(
+            overrides=task.overrides, reader=RememberingReader(decoding), damage=record.damage, read_again=True
+        )
+        orders.replay.speed = orders.replay.speed or task.speed
+        replay = Replay(
+            record=record,
+            engine=engine,
+            orders=orders.replay,
+            tell=sender.send,
+            on_snapshot=outbox.put,
+            flush=lambda: outbox.flush(at_once=True),
+        )
+        replay.run()
         orders.stopping.wait()
+
+
+def _verify(task: Verifying, orders: _Orders, sender: Sender, decoding: DecodingProcess) -> None:
+    """Compute everything again, tell what came of it, and wait for the window to say stop."""
+    with Record.salvage(task.path) as record:
+        sender.send(verification(record, here=provenance(), progress=_progress_to(sender), reader=decoding))
+    orders.stopping.wait()
+
+
+def _compute(task: Computing, orders: _Orders, sender: Sender, decoding: DecodingProcess) -> None:
+    """Compute the file to its end, tell it, and wait for the window to say stop."""
+    with Record.salvage(task.path) as record:
+        try:
+            snapshot = computed(
+                record,
+                overrides=task.overrides,
+                volumes=task.volumes,
+                reader=decoding,
+                progress=_progress_to(sender),
+            )
+        except (ConfigurationError, NoSuchVersionError) as error:
+            sender.send(Refused(text=str(error)))
+        else:
+            sender.send(snapshot)
+    orders.stopping.wait()
+
+
+def _progress_to(sender: Sender) -> Callable[[int, int], None]:
+    """Tell how far a file has been read, not too often."""
+    told = [0.0]
+
+    def tell(done: int, of: int) -> None:
+        if time.monotonic() - told[0] >= _PROGRESS_S or done == of:
+            told[0] = time.monotonic()
+            sender.send(Progress(done=done, of=of))
+
+    return tell
 
 
 if __name__ == "__main__":

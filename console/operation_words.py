@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from config.base import canonical_sha256
 from config.errors import ConfigurationError
-from config.plan import plan_from_mapping
-from config.settings import Settings, settings_from_mapping
+from config.settings import Settings
 from console.operations import (
     ROLES,
     AssignSeries,
@@ -30,6 +28,7 @@ from console.operations import (
     to_come,
     under_way,
 )
+from console.plan_payload import plan_payload
 from console.snapshot import Snapshot
 from dicom_listener.events import Kind
 
@@ -171,7 +170,10 @@ def _assignment_word(operation: AssignSeries, snapshot: Snapshot, name: str) -> 
 
 
 def _plan_word(plan: Mapping[str, Any], snapshot: Snapshot, name: str, site: Settings, *, reason: str = "") -> Word:
-    payload = plan_payload(plan, site, snapshot.loaded.get("settings"))
+    try:
+        payload = plan_payload(plan, site, snapshot.loaded.get("settings"))
+    except ConfigurationError as error:
+        raise OperationError("\n".join(error.faults)) from error
     received = snapshot.patient_id if snapshot.series else ""
     if received and payload["plan"]["patient"]["id"] != received:
         raise OperationError(
@@ -181,38 +183,6 @@ def _plan_word(plan: Mapping[str, Any], snapshot: Snapshot, name: str, site: Set
     kind = Kind.PLAN_REVISED if snapshot.plan is not None else Kind.PLAN_LOADED
     told = {"name": name, "reason": reason} if reason else {"name": name}
     return Word(kind=kind, payload={**payload, **told})
-
-
-def plan_payload(plan: Mapping[str, Any], site: Settings, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What ``plan_loaded`` and ``plan_revised`` carry.
-
-    Parameters
-    ----------
-    plan
-        With the file's keys.
-    settings
-        Those that the treatment was begun with, as recorded; None: the site's.
-
-    Raises
-    ------
-    OperationError
-        If the plan has faults: all of them, a line each.
-    """
-    try:
-        checked = plan_from_mapping(plan, site_time_zone=site.site.time_zone)
-        own = {"quantification": site.quantification.to_mapping(), "alarms": site.alarms.to_mapping()}
-        in_force = dict(settings) if settings else own
-        # What does not go together with the recorded settings could not be read back.
-        checked.quantification_settings(settings_from_mapping(in_force).quantification)
-    except ConfigurationError as error:
-        raise OperationError("\n".join(error.faults)) from error
-    mapping = checked.to_mapping()
-    return {
-        "plan": mapping,
-        "sha256": canonical_sha256(mapping),
-        "settings": in_force,
-        "time_zone": site.site.time_zone,
-    }
 
 
 def _volume_words(operation: GiveVolumes, snapshot: Snapshot, name: str, site: Settings) -> tuple[Word, ...]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from config.plan import TreatmentPlan
 from config.settings import Settings
-from console.operation_words import plan_payload
 from console.outputs.wording import software_version
+from console.plan_payload import plan_payload
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record, quarantine_path
 

@@ -86,6 +86,13 @@ class Quantifier:
         """By series key: which of how many is computed, in words."""
         self._shown_series: dict[tuple[str, int] | None, ImagedSeries] = {}
 
+    def serving(self, *, voxels: Callable[[SeriesState], EchoSeries], announce: Callable[[str], None]) -> Quantifier:
+        """One for another engine of the same file, with the memory of this one."""
+        other = Quantifier(voxels=voxels, announce=announce)
+        other._memory, other._shown_series = self._memory, self._shown_series
+        other._memory.keeps_unused = True
+        return other
+
     def outcome(
         self,
         treatment: Treatment,

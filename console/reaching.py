@@ -79,10 +79,7 @@ def _echo(
     rejections: list[str] = []
 
     def rejected(event: Event) -> None:
-        answer = cast(A_ASSOCIATE, event.assoc.acceptor.primitive)
-        source = (int(answer.result_source or 0), int(answer.diagnostic or 0))
-        why = _REJECTIONS.get(source, "it gives a reason that is unknown here")
-        rejections.append(why.format(called=called, calling=calling))
+        rejections.append(rejection_in_words(event.assoc.acceptor.primitive, called=called, calling=calling))
 
     carriers: list[socket.socket] = []
 
@@ -130,6 +127,13 @@ def _echo(
         yield fail("echo", f"{called} answered the echo with status 0x{status.Status:04X}.")
     else:
         yield fail("echo", f"{called} did not answer the echo within {timeout_s:g} s.")
+
+
+def rejection_in_words(answer: A_ASSOCIATE | None, *, called: str, calling: str) -> str:
+    """Why a node rejected an association, and what to do about it, as the end of a sentence."""
+    source = (0, 0) if answer is None else (int(answer.result_source or 0), int(answer.diagnostic or 0))
+    why = _REJECTIONS.get(source, "it gives a reason that is unknown here")
+    return why.format(called=called, calling=calling)
 
 
 def keep_answers(association: Association) -> None:

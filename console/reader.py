@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -31,3 +32,22 @@ class InThisProcess:
     def given_label_map(self, payload: Mapping[str, Any], data: bytes) -> StructureSet:
         """As `dicom_listener.label_map.given_label_map`."""
         return given_label_map(payload, data)
+
+
+class RememberingReader:
+    """Reads each object once, for a file that is read again and again: what it holds stays in memory."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._read: dict[tuple[str, str], DecodedInstance] = {}
+
+    def decode(self, data: bytes, *, time_zone: ZoneInfo) -> DecodedInstance:
+        """As the reader that it asks, the same object for the same bytes."""
+        key = hashlib.sha256(data).hexdigest(), time_zone.key
+        if key not in self._read:
+            self._read[key] = self._reader.decode(data, time_zone=time_zone)
+        return self._read[key]
+
+    def given_label_map(self, payload: Mapping[str, Any], data: bytes) -> StructureSet:
+        """As the reader that it asks."""
+        return self._reader.given_label_map(payload, data)

@@ -62,6 +62,8 @@ class Session:
         Whether this is the operator's console: then what is shown and what is alarmed is recorded.
     machine
         Alarms that the file cannot know of: no listener, no room on the disk. Asked about once a second.
+    provenance
+        What computes here, and on what (`console.provenance`): recorded with what is shown.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Session:
         on_snapshot: Callable[[Snapshot], None] | None = None,
         operator: bool = False,
         machine: Callable[[], Sequence[Alarm]] | None = None,
+        provenance: Mapping[str, str] | None = None,
     ) -> None:
         self._record = record
         self._engine = engine
@@ -82,6 +85,7 @@ class Session:
         self._on_snapshot = on_snapshot or (lambda _: None)
         self._operator = operator
         self._machine = machine or (lambda: ())
+        self._provenance = dict(provenance or {})
         self._machine_alarms: dict[str, RaisedAlarm] = {}
         self._machine_looked_at: datetime | None = None
         self._shown: dict[tuple[str, int], Mapping[str, Any]] = {}
@@ -110,15 +114,23 @@ class Session:
             elif changed:
                 self._publish()
 
-    def take(self, batch: list[Event]) -> None:
-        """Take a batch of events and compute what they imply."""
+    def read(self, batch: Sequence[Event]) -> None:
+        """Take a batch of events and compute nothing: what they imply will be asked for later."""
         for event in batch:
             feed(self._engine, self._record, event)
             self._remember(event)
+
+    def take(self, batch: Sequence[Event]) -> None:
+        """Take a batch of events and compute what they imply."""
+        self.read(batch)
         reading = self._before is not None and batch[-1].seq < self._before_seq
         if reading or (self._before is None and all(event.kind in _OWN for event in batch)):
             self._publish()
-            return
+        else:
+            self.compute()
+
+    def compute(self) -> None:
+        """Compute what the events so far imply, and tell it."""
         for update in self._engine.advance():
             if self._operator:
                 self._record_update(update)
@@ -193,7 +205,9 @@ class Session:
             before = self._shown.get(update.result.key)
             if before is None or any(before.get(key) != payload[key] for key in _SHOWN):
                 self._shown[update.result.key] = payload
-                self._record.append(Kind.RESULT_SHOWN, payload, actor=CONSOLE, utc=self._clock())
+                self._record.append(
+                    Kind.RESULT_SHOWN, {**payload, **self._provenance}, actor=CONSOLE, utc=self._clock()
+                )
         elif isinstance(update, AlarmFound):
             self._record_alarm(update.alarm)
 

@@ -65,6 +65,9 @@ def open_record(path: Path, *, read_only: bool = True) -> Record:
         return _opened_to_write(path)
     record = Record.salvage(path)
     if record.damage is not None:
+        if not record.head().seq:
+            record.close()
+            raise RecordCorruptError(record.damage)  # there is nothing to read
         say(f"DAMAGED: {record.damage}")
     return record
 
@@ -80,7 +83,7 @@ def _opened_to_write(path: Path) -> Record:
             sound, damage = record.head().seq, record.damage
         raise RecordCorruptError(
             f"{damage or error} Nothing can be added to it; what is sound of it can be read, and exported "
-            f"(holmia export {path.name} --to treatment).",
+            f"(holmia export {path.name} --to treatment --identified).",
             sound,
         ) from error
 

@@ -152,6 +152,10 @@ def said_of(path: Path, done: str) -> Iterator[None]:
     except (*_NOT_OF_THE_CONTENT, OverflowError) as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             raise RecordFullError(f"{path} cannot be {done}: its disk is full; make room.") from error
+        if str(error).startswith("no such table"):
+            raise RecordCorruptError(
+                f"{path} is no whole treatment file: it is cut off before its first event; use a copy."
+            ) from error
         raise RecordError(
             f"{path} cannot be {done}: {error}; check the disk, its space and its permissions."
         ) from error

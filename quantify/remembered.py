@@ -94,6 +94,8 @@ class Remembered:
         self._in_force: dict[Identity, _Kept] = {}
         self.are_in_force = False
         """Whether what is asked for is of the settings in force: then it stays, whatever else is tried beside it."""
+        self.keeps_unused = False
+        """Whether what is not asked for stays: a treatment that is read again asks for its later parts later."""
         self._asking = threading.local()
         """The stages that each of those asked for that are being computed in this thread."""
         self._locks: dict[Identity, threading.RLock] = {}
@@ -195,6 +197,8 @@ class Remembered:
 
     def forget_unused(self) -> None:
         """Drop the stages that were not asked for since the last call: their series or injection is no more."""
+        if self.keeps_unused:
+            return
         self._kept = {stage: kept for stage, kept in self._kept.items() if stage in self._used}
         self._in_force = {stage: own for stage, own in self._in_force.items() if stage in self._used}
         self._locks = {stage: lock for stage, lock in self._locks.items() if stage in self._used}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what Holmia needs: Debian packages (Qt's system libraries, fonts, DCMTK for the tests), then
+# Installs what Holmia needs: Debian packages (Qt's system libraries, fonts, what the tests check with), then
 # the locked Python packages into $VENV. Needs Python >= 3.11 with pip; touches nothing outside $VENV but
 # Debian packages, and those only as root.
 set -euo pipefail
@@ -13,6 +13,8 @@ packages=(
     libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0
     # two other DICOM implementations: the tests let them send, in clear and with TLS
     dcmtk orthanc
+    # what the outputs are checked by: conformance to the standard, and the report's pages as text and pictures
+    dicom3tools poppler-utils
 )
 
 missing=()

@@ -21,7 +21,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from console.dashboard.app import create_application
-from console.dashboard.run import ReplayDashboard
+from console.dashboard.replay import ReplayDashboard
 from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import small_options, write_phantom
 from console.demo.phantom_headers import Flavour

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from config.plan import load_plan
+from config.plan import TreatmentPlan, load_plan
 from config.settings import load_settings
 from console.demo.phantom import Region
 from console.demo.phantom_acquisition import AcquisitionOptions
@@ -21,6 +22,7 @@ from console.demo.phantom_disturbance import Disturbances
 from console.demo.phantom_headers import Flavour
 from console.demo.phantom_treatment import Treatment
 from console.engine import Engine
+from console.reader import Reader
 from console.snapshot import Snapshot
 from dicom_listener.events import Event, Kind
 
@@ -116,8 +118,21 @@ def measured(options: PhantomOptions) -> tuple[Snapshot, dict[str, Any]]:
 
 def fed(folder: Path, *, shuffled: bool = False) -> Snapshot:
     """Every file of a phantom, association by association, straight into an engine: no network."""
-    plan, settings = load_plan(folder / "plan.toml", site_time_zone=ZONE), load_settings()
-    engine, seq = Engine(), 0
+    associations = {}
+    for series in sorted(path for path in folder.iterdir() if path.is_dir()):
+        files = sorted(series.rglob("*.dcm"))
+        if shuffled:
+            random.Random(1).shuffle(files)
+        associations[series.name] = (path.read_bytes() for path in files)
+    return said_of(load_plan(folder / "plan.toml", site_time_zone=ZONE), associations)
+
+
+def said_of(
+    plan: TreatmentPlan, associations: Mapping[str, Iterable[bytes]], *, reader: Reader | None = None
+) -> Snapshot:
+    """What an engine says of a plan and then of every association, instance by instance."""
+    settings = load_settings()
+    engine, seq = Engine(reader=reader), 0
 
     def event(kind: str, payload: dict[str, Any], data: bytes | None = None) -> None:
         nonlocal seq
@@ -136,13 +151,10 @@ def fed(folder: Path, *, shuffled: bool = False) -> Snapshot:
 
     loaded = {"quantification": settings.quantification.to_mapping(), "alarms": settings.alarms.to_mapping()}
     event(Kind.PLAN_LOADED, {"plan": plan.to_mapping(), "sha256": plan.sha256, "settings": loaded, "time_zone": ZONE})
-    for series in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = sorted(series.rglob("*.dcm"))
-        if shuffled:
-            random.Random(1).shuffle(files)
-        for path in files:
-            event(Kind.INSTANCE_STORED, {"association": series.name}, path.read_bytes())
-        event(Kind.ASSOCIATION_CLOSED, {"association": series.name})
+    for name, objects in associations.items():
+        for data in objects:
+            event(Kind.INSTANCE_STORED, {"association": name}, data)
+        event(Kind.ASSOCIATION_CLOSED, {"association": name})
     engine.end()
     for _ in engine.advance():
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -16,10 +17,11 @@ from config.plan import TreatmentPlan, load_plan
 from config.settings import load_settings
 from console.cli.app import OptionalPlan, Sets, Site, app, progress_bar
 from console.cli.receive import import_into
+from console.computed import NoSuchVersionError, computed
 from console.engine import AlarmFound, Engine, FractionComputed, SeriesComplete, Update
 from console.outputs.folder import write_outputs
 from console.outputs.results import alarm_document, fraction_document
-from console.session import Session, replayed
+from console.session import Session
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, open_record, say, stop_on_signals
 from console.snapshot import Snapshot
 from dicom_listener.decoding import DecodingProcess
@@ -144,18 +146,21 @@ def _quantify_file(file: Path, out: Path, overrides: dict[str, object]) -> int:
     return _status_of(snapshot)
 
 
-def quantified(file: Path, overrides: dict[str, object]) -> Snapshot:
-    """The treatment of a file, computed to its end, with progress on a terminal."""
+def quantified(file: Path, overrides: Mapping[str, object], volumes: Mapping[str, int] | None = None) -> Snapshot:
+    """The treatment of a file, computed to its end, with progress on a terminal; versions of volumes by name."""
     with open_record(file) as record, progress_bar() as progress, DecodingProcess() as decoding:
         task = progress.add_task("reading", total=record.head().seq)
-        engine = Engine(overrides=overrides, reader=decoding, damage=record.damage)
-        engine.announce_to(lambda words: progress.update(task, description=words or "computing"))
-        for event in replayed(record, engine):
-            progress.update(task, completed=event.seq)
-        engine.end()
-        for _ in engine.advance():
-            pass
-        return engine.snapshot()
+        try:
+            return computed(
+                record,
+                overrides=overrides,
+                volumes=volumes,
+                reader=decoding,
+                progress=lambda done, _: progress.update(task, completed=done),
+                announce=lambda words: progress.update(task, description=words or "computing"),
+            )
+        except NoSuchVersionError as error:
+            raise CommandError(str(error), status=EXIT_USAGE) from error
 
 
 def _summarise(snapshot: Snapshot, out: Path) -> None:

@@ -10,41 +10,73 @@ from typing import Annotated
 
 import typer
 
+from config.overrides import parse_set
 from config.settings import load_settings
 from console.cli.app import OptionalPlan, Site, app, checked_plan, prepared, progress_bar
 from console.processes import ProcessError, listener_process
+from console.provenance import provenance
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, open_record, say
-from console.verify import verify_shown
+from console.verify import Verdict, verification
 from dicom_listener.decoding import DecodingProcess
 from dicom_listener.locks import FileLock, LockHeldError
+
+WhatIf = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A what-if: another setting, by its TOML path; may be repeated."),
+]
 
 
 @app.command()
 def replay(
     file: Annotated[Path, typer.Argument(help="The treatment file.")],
-    speed: Annotated[float, typer.Option(help="Times faster than it happened.", min=0.1)] = 60.0,
+    speed: Annotated[float, typer.Option(help="Times faster than it happened.", min=0.1, max=10_000.0)] = 60.0,
+    sets: WhatIf = None,
     site: Site = None,
     verify: Annotated[bool, typer.Option("--verify", help="Recompute without a window and compare.")] = False,
 ) -> int:
-    """The dashboard in replay; with --verify, recompute and compare with what was shown."""
-    if not verify:
-        _need_display()
-        from console.dashboard.run import run_replay
+    """The dashboard in replay; with --verify, recompute and compare with what was shown. It records nothing."""
+    overrides = parse_set(sets or [])
+    if verify:
+        if overrides:
+            raise CommandError(
+                "--verify holds the recorded settings against what was shown, so it takes no --set; leave one of them "
+                "out.",
+                status=EXIT_USAGE,
+            )
+        return _verified(file)
+    _need_display()
+    from console.dashboard.desk.what_if import plans_of, what_if_faults
+    from console.dashboard.replay import read_events, run_replay
 
-        open_record(file).close()  # says why it cannot be read, if so
-        return run_replay(file, speed=speed, display=load_settings(site).display)
+    settings = load_settings(site)
+    with open_record(file) as record:  # says why it cannot be read, if so
+        faults = what_if_faults(plans_of(read_events(record)), overrides) if overrides else ()
+    if faults:
+        raise CommandError(" ".join(faults), status=EXIT_USAGE)
+    return run_replay(file, speed=speed, settings=settings, overrides=overrides)
+
+
+def _verified(file: Path) -> int:
+    """Recompute without a window, and say of every result that was shown what came of it."""
     with open_record(file) as record, progress_bar() as progress, DecodingProcess() as decoding:
-        head = record.verify()
-        task = progress.add_task("recomputing", total=head.seq)
-        comparisons = verify_shown(
-            record, progress=lambda event: progress.update(task, completed=event.seq), reader=decoding
+        task = progress.add_task("recomputing", total=record.head().seq)
+        found = verification(
+            record,
+            here=provenance(),
+            progress=lambda done, _: progress.update(task, completed=done),
+            reader=decoding,
         )
-    for comparison in comparisons:
-        say(f"{comparison.label} (event {comparison.seq}): {comparison.verdict}. {comparison.detail}".rstrip())
-    say(f"The file is sound: {head.seq} events, head {head.hash}.")
-    if not comparisons:
+    for own in found.results:
+        say(f"{own.label} (event {own.seq}): {own.verdict}. {own.detail}".rstrip())
+    if found.damage is None:
+        say(f"The file is sound: {found.head_seq} events, head {found.head_hash}.")
+    else:
+        say(f"Only the sound part was compared: {found.head_seq} events, head {found.head_hash}.")
+    if not found.results:
         say("No result was ever shown from this file, so there is nothing to compare.")
-    return EXIT_PARTLY if any(c.verdict == "different" for c in comparisons) else EXIT_DONE
+    if found.damage is not None:
+        return EXIT_USAGE
+    return EXIT_PARTLY if found.verdict is Verdict.DIFFERENT else EXIT_DONE
 
 
 @app.command()

@@ -16,8 +16,9 @@ from config.settings import DisplaySettings, Settings
 from console.dashboard.panels import theme
 from console.dashboard.screen.build import build_screen, in_the_room
 from console.dashboard.screen.model import Badge, Cell, Screen, State, Tone
-from console.dashboard.screen.news import Announcement, announced
+from console.dashboard.screen.news import Announcement, announced, joined
 from console.dashboard.screen.operator_bar import halted
+from console.dashboard.screen.replay_bar import Played
 from console.dashboard.screen.said import SaidHere
 from console.dashboard.screen.view import (
     Action,
@@ -114,6 +115,8 @@ class Dashboard(QObject):
         Tells why a snapshot can no longer be current, as a sentence; "" while it may be.
     said
         Tells what was said in this window.
+    played
+        Tells how the replay stands, in one.
     """
 
     ticked = Signal()
@@ -129,11 +132,13 @@ class Dashboard(QObject):
         machine_status: Callable[[], Sequence[Cell]] = tuple,
         outdated: Callable[[Snapshot], str] = lambda _: "",
         said: Callable[[Snapshot], SaidHere] = lambda _: SaidHere(),
+        played: Callable[[], Played | None] = lambda: None,
     ) -> None:
         super().__init__()
         self._mode, self._clock, self._on_operator_action = mode, clock, on_operator_action
 
         self._machine_status, self._outdated, self._said = machine_status, outdated, said
+        self._played = played
         self.snapshot = Snapshot()
         self._display = display or Settings().display
         self.view = ViewState()
@@ -166,9 +171,16 @@ class Dashboard(QObject):
         """The time that the window shows, in the treatment's own zone."""
         return in_the_room(self.snapshot, self._clock())
 
-    def receive(self, snapshot: Snapshot) -> None:
-        """Show what is known now."""
-        before, self.snapshot = self.snapshot, snapshot
+    def announce(self, news: Announcement) -> None:
+        """Say something that no snapshot tells, beside what is news already."""
+        self._news = joined([news, *([] if self._news is None else [self._news])], self._clock())
+        self.redraw()
+
+    def receive(self, snapshot: Snapshot, *, elsewhere: bool = False) -> None:
+        """Show what is known now; `elsewhere`: at another moment of a replay, so that what differs is no news."""
+        before, self.snapshot = Snapshot() if elsewhere else self.snapshot, snapshot
+        if elsewhere:
+            self._news = None
         try:
             self._news = announced(before, snapshot, self._clock(), self._news) or self._news
         finally:
@@ -220,6 +232,7 @@ class Dashboard(QObject):
                 display=self._display,
                 status=tuple(self._machine_status()),
                 said=self._said(self.snapshot),
+                played=self._played(),
             )
             why = self._outdated(self.snapshot)
             self.window.draw(marked_old(screen, why) if why else screen)

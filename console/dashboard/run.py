@@ -20,25 +20,28 @@ from config.settings import DisplaySettings, Settings
 from console.dashboard.app import Dashboard, SnapshotBridge, create_application, render_png
 from console.dashboard.dialogs.tool_dialog import Services, ToolDialog
 from console.dashboard.screen.model import Cell, Tone
+from console.dashboard.screen.news import Announcement
 from console.dashboard.screen.view import (
     AcknowledgeAlarms,
     OfTheTreatment,
     OpenTool,
     Operate,
     TakeSnapshot,
-    TogglePause,
     Tool,
     UndoOperation,
 )
 from console.dashboard.speaker import Speaker
 from console.dashboard.tools import load_tools, make_tool
-from console.engine_process import EngineProcess, Following, Replaying
+from console.engine_process import EngineProcess
 from console.machine import Lag, machine_status
 from console.operations import (
     Operation,
 )
+from console.outputs.wording import software_version
 from console.prepared import has_plan
 from console.snapshot import Mode, RaisedAlarm, Snapshot
+from console.tasks import Following
+from console.versions import recorded_by, told
 from dicom_listener.events import Kind
 from dicom_listener.record import Record, RecordError
 
@@ -46,7 +49,8 @@ _SIGNAL_MS = 200
 _TONES = {True: Tone.MUTED, False: Tone.ALERT}
 
 
-def _failures(*told: str) -> tuple[Cell, ...]:
+def failures(*told: str) -> tuple[Cell, ...]:
+    """What has gone wrong, for the foot of the window."""
     return tuple(Cell(text=f"✕ {failure}", tone=Tone.ALERT) for failure in told if failure)
 
 
@@ -62,12 +66,14 @@ def _acknowledged_by(raised: RaisedAlarm, said: tuple[str, datetime] | None) -> 
     return replace(raised, acknowledged_by=said[0], acknowledged_at=said[1])
 
 
-class _WithEngine:
-    """A dashboard with the engine that feeds it."""
+class WithEngine:
+    """A dashboard with the engine that feeds it, and with the dialogs beside it."""
 
     engine: EngineProcess
     dashboard: Dashboard
-    _bridge: SnapshotBridge
+    tools: dict[Tool, ToolDialog]
+    """Those that have been opened."""
+    services: Services
 
     def start(self, *, show: bool = True) -> None:
         """Start both; show the window unless it is only rendered to pictures."""
@@ -76,13 +82,36 @@ class _WithEngine:
         self.engine.start()
 
     def stop(self) -> None:
-        """Stop the engine and the window's clock."""
+        """Close the dialogs, stop the engine and the window's clock."""
+        for dialog in self.tools.values():
+            dialog.close()
         self.engine.stop()
-        self._bridge.stop()
         self.dashboard.stop()
 
+    def open(self, tool: Tool) -> ToolDialog:
+        """Show a dialog, made when it is first asked for."""
+        if tool not in self.tools:
+            made = make_tool(tool, self.dashboard.window, self.services)
+            made.wanted.connect(lambda other: self.open(Tool(other)))
+            self.tools[tool] = made
+        dialog = self.tools[tool]
+        dialog.receive(self.dashboard.snapshot, self.dashboard.room_time())
+        dialog.show()
+        dialog.raise_()
+        dialog.activateWindow()
+        return dialog
 
-class LiveDashboard(_WithEngine):
+    def tell_tools(self) -> None:
+        """Let every open dialog know what is known, and what time it is."""
+        for dialog in self.tools.values():
+            dialog.receive(self.dashboard.snapshot, self.dashboard.room_time())
+
+    def tools_may_close(self) -> bool:
+        """Whether nothing that was typed would be lost with the window."""
+        return all(dialog.may_close() for dialog in self.tools.values())
+
+
+class LiveDashboard(WithEngine):
     """A dashboard that follows a file: LIVE for a treatment, DEMO for the demonstration.
 
     Parameters
@@ -119,9 +148,9 @@ class LiveDashboard(_WithEngine):
     ) -> None:
         site = settings or Settings()
         self._speaker = Speaker(record, site, clock=system_clock, name=getpass.getuser())
-        self.tools: dict[Tool, ToolDialog] = {}
+        self.tools = {}
         self._reading: threading.Thread | None = None
-        self._services = Services(
+        self.services = Services(
             operate=self.operate,
             settings=site,
             record=record.path,
@@ -147,19 +176,14 @@ class LiveDashboard(_WithEngine):
             outdated=self._outdated,
             said=self._speaker.said_here,
         )
-        self.dashboard.ticked.connect(self._tell_tools)
-        self.dashboard.window.may_close = lambda: all(dialog.may_close() for dialog in self.tools.values())
+        self.dashboard.ticked.connect(self.tell_tools)
+        self.dashboard.window.may_close = self.tools_may_close
         self._bridge.deliver_to(self._receive)
 
     def _receive(self, snapshot: Snapshot) -> None:
         self.dashboard.receive(self._with_acknowledgements(snapshot))
-        self._tell_tools()
+        self.tell_tools()
         self._on_snapshot(self.dashboard.snapshot)
-
-    def _tell_tools(self) -> None:
-        """Let every open dialog know what is known, and what time it is."""
-        for dialog in self.tools.values():
-            dialog.receive(self.dashboard.snapshot, self.dashboard.room_time())
 
     def _with_acknowledgements(self, snapshot: Snapshot) -> Snapshot:
         """With those that were recorded here: the engine reads the file again only when it has computed."""
@@ -169,7 +193,7 @@ class LiveDashboard(_WithEngine):
     def _status(self) -> Sequence[Cell]:
         machine = machine_status(self._record.path, minimum_free_mb=self._minimum_free_mb)
         return (
-            *_failures(self._unrecorded, self.engine.failure),
+            *failures(self._unrecorded, self.engine.failure),
             *(Cell(text=words, tone=_TONES[fine]) for words, fine in machine),
         )
 
@@ -185,19 +209,6 @@ class LiveDashboard(_WithEngine):
         self._reading = threading.Thread(target=load_tools, name="holmia-dialogs", daemon=True)
         self._reading.start()
 
-    def open(self, tool: Tool) -> ToolDialog:
-        """Show a dialog, made when it is first asked for."""
-        if tool not in self.tools:
-            made = make_tool(tool, self.dashboard.window, self._services)
-            made.wanted.connect(lambda other: self.open(Tool(other)))
-            self.tools[tool] = made
-        dialog = self.tools[tool]
-        dialog.receive(self.dashboard.snapshot, self.dashboard.room_time())
-        dialog.show()
-        dialog.raise_()
-        dialog.activateWindow()
-        return dialog
-
     @property
     def operator(self) -> str:
         """The name that is recorded with what is said."""
@@ -211,13 +222,18 @@ class LiveDashboard(_WithEngine):
         """Take back what was said last, by a later word; returns "" or why not."""
         return self._speaker.undo(self.dashboard.snapshot)
 
+    def say_versions(self, sentences: Sequence[str]) -> None:
+        """Say, until it has been read, that the file was begun by another version, and what has changed since."""
+        if sentences:
+            text = " ".join(sentences)
+            self.dashboard.announce(Announcement(text=text, tone=Tone.CAUTION, at=system_clock(), lasting=True))
+
     def stop(self) -> None:
-        """Close the dialogs, then stop as any dashboard."""
+        """Wait for the dialogs that are being read, then stop as any dashboard."""
         if self._reading is not None:
             self._reading.join()
-        for dialog in self.tools.values():
-            dialog.close()
         super().stop()
+        self._bridge.stop()
 
     def _act(self, action: OfTheTreatment) -> None:
         if isinstance(action, OpenTool):
@@ -268,12 +284,14 @@ def run_live(record: Record, *, settings: Settings, port: int | None = None) -> 
         settings=settings,
         port=port,
     )
+    live.say_versions(told(recorded_by(record), software_version()))
     if not has_plan(record):
         live.open(Tool.SETUP)
-    return _until_closed(application, live)
+    return until_closed(application, live)
 
 
-def _until_closed(application: QApplication, shown: _WithEngine) -> int:
+def until_closed(application: QApplication, shown: WithEngine) -> int:
+    """Run what is shown until its window is closed; returns the exit status."""
     shown.dashboard.window.closed.connect(application.quit)
     shown.start()
     with quit_on_signals(application):
@@ -303,42 +321,3 @@ def quit_on_signals(application: QApplication) -> Iterator[None]:
         timer.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class ReplayDashboard(_WithEngine):
-    """A dashboard that replays a file as it happened and records nothing; Space halts it and lets it go on."""
-
-    def __init__(self, path: Path, *, speed: float, display: DisplaySettings | None = None) -> None:
-        self._moment = system_clock()
-        self._paused = False
-        self._told = f"replaying {path.name}, ×{speed:g}"
-        self._bridge = SnapshotBridge()
-        task = Replaying(path=path, speed=speed)
-        self.engine = EngineProcess(task, on_snapshot=self._bridge.publish, on_moment=self._reached)
-        self.dashboard = Dashboard(
-            mode=Mode.REPLAY,
-            clock=lambda: self._moment,
-            on_operator_action=self._act,
-            display=display,
-            machine_status=self._status,
-        )
-        self._bridge.deliver_to(self.dashboard.receive)
-
-    def _reached(self, moment: datetime) -> None:
-        self._moment = moment
-
-    def _status(self) -> Sequence[Cell]:
-        halted = (Cell(text="‖ HALTED: Space goes on", tone=Tone.CAUTION),) if self._paused else ()
-        return (*_failures(self.engine.failure), Cell(text=self._told, tone=Tone.MUTED), *halted)
-
-    def _act(self, action: OfTheTreatment) -> None:
-        if isinstance(action, TogglePause):
-            self._paused = not self._paused
-            self.engine.pause(self._paused)
-            self.dashboard.redraw()
-
-
-def run_replay(path: Path, *, speed: float, display: DisplaySettings | None = None) -> int:
-    """Replay a file as it happened, `speed` times faster and without its long waits, until the window is closed."""
-    application = create_application(sys.argv)
-    return _until_closed(application, ReplayDashboard(path, speed=speed, display=display))

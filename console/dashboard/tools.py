@@ -14,6 +14,7 @@ Make = Callable[[QWidget, Services], ToolDialog]
 
 def _makers() -> dict[Tool, Make]:
     """Imported when the first dialog is opened: the window's first picture does not wait for them."""
+    from console.dashboard.dialogs.comparison_dialog import ComparisonDialog
     from console.dashboard.dialogs.connection_dialog import ConnectionDialog
     from console.dashboard.dialogs.drawing_dialog import DrawingDialog
     from console.dashboard.dialogs.injection_dialog import InjectionDialog
@@ -21,6 +22,7 @@ def _makers() -> dict[Tool, Make]:
     from console.dashboard.dialogs.series_dialog import SeriesDialog
     from console.dashboard.dialogs.setup_dialog import SetupDialog
     from console.dashboard.dialogs.tuning_dialog import TuningDialog
+    from console.dashboard.dialogs.verification_dialog import VerificationDialog
     from console.dashboard.dialogs.volumes_dialog import VolumesDialog
 
     return {
@@ -28,6 +30,8 @@ def _makers() -> dict[Tool, Make]:
         Tool.SETUP: SetupDialog,
         Tool.INJECTIONS: InjectionDialog,
         Tool.TUNING: TuningDialog,
+        Tool.COMPARISON: ComparisonDialog,
+        Tool.VERIFICATION: VerificationDialog,
         Tool.CONNECTION: ConnectionDialog,
         Tool.VOLUMES: VolumesDialog,
         Tool.SERIES: SeriesDialog,

@@ -18,17 +18,20 @@ from console.dashboard.panels.image_panel import ImagePanel
 from console.dashboard.panels.news_panel import NewsPanel
 from console.dashboard.panels.operator_bar import OperatorBarPanel
 from console.dashboard.panels.overlay import HelpOverlay
+from console.dashboard.panels.replay_bar import ReplayBarPanel
 from console.dashboard.panels.status_line import StatusLine
 from console.dashboard.panels.table_panel import Panel, TableView
 from console.dashboard.panels.trend_panel import TrendPanel
 from console.dashboard.screen.model import DISCLAIMER, Screen, Tone
 from console.dashboard.screen.operator_bar import TOOL_KEYS
 from console.dashboard.screen.planes import PlaneGeometry
+from console.dashboard.screen.replay_bar import REPLAY_KEYS
 from console.dashboard.screen.view import (
     AcknowledgeAlarms,
     Action,
     DismissNews,
     Hover,
+    JumpToPlace,
     Layer,
     OpenTool,
     PlaceCrosshair,
@@ -36,6 +39,7 @@ from console.dashboard.screen.view import (
     SelectFraction,
     ShowDetails,
     ShowQuantity,
+    StepTick,
     StepView,
     TakeSnapshot,
     ToggleCompare,
@@ -66,6 +70,15 @@ _KEYS: dict[Qt.Key, Action] = {
     Qt.Key.Key_Enter: DismissNews(),
 }
 _TOOL_KEYS: dict[Qt.Key, Action] = {Qt.Key[f"Key_{name}"]: OpenTool(tool=tool) for tool, name in TOOL_KEYS.items()}
+_REPLAY_KEYS: dict[Qt.Key, Action] = {
+    **{Qt.Key[f"Key_{name}"]: OpenTool(tool=tool) for tool, name in REPLAY_KEYS.items()},
+    Qt.Key.Key_Comma: StepTick(by=-1),
+    Qt.Key.Key_Period: StepTick(by=1),
+    Qt.Key.Key_Home: JumpToPlace(place=0.0),
+    Qt.Key.Key_End: JumpToPlace(place=1.0),
+}
+_TICK_KEYS = {Qt.Key.Key_Left: StepTick(by=-1), Qt.Key.Key_Right: StepTick(by=1)}
+"""With Ctrl."""
 _START_STOP_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 """With Ctrl: no single key starts or stops anything."""
 _HISTORY_KEYS = {Qt.Key.Key_Z: StepView(by=-1), Qt.Key.Key_Y: StepView(by=1)}
@@ -118,6 +131,7 @@ class DashboardWindow(QMainWindow):
         self.images.asked.connect(self._on_action)
         self.details.asked.connect(self._on_action)
         self.operator_bar.asked.connect(self._on_action)
+        self.replay_bar.asked.connect(self._on_action)
         self.fractions.row_clicked.connect(self._select_row)
         self.alarms.row_clicked.connect(self._acknowledge_row)
         self.news.dismissed.connect(lambda: self._on_action(DismissNews()))
@@ -151,6 +165,7 @@ class DashboardWindow(QMainWindow):
         theme.restyle(self.alarms_frame, rim)
         self.events.draw(screen.events)
         self.operator_bar.draw(screen.operator)
+        self.replay_bar.draw(screen.replay)
         self.status.draw(screen.status)
         self._draw_frame(screen.header.mode)
 
@@ -164,7 +179,7 @@ class DashboardWindow(QMainWindow):
         self.details = DetailsPanel()
         self.alarms = TableView(wrapped=2, pixels=15, spread=1.6)
         self.events = TableView(wrapped=1, pixels=14, log=True)
-        self.operator_bar = OperatorBarPanel()
+        self.operator_bar, self.replay_bar = OperatorBarPanel(), ReplayBarPanel()
         self.status, self.disclaimer = StatusLine(), QLabel(DISCLAIMER)
         self.disclaimer.setObjectName("status")
         self.disclaimer.setTextFormat(Qt.TextFormat.PlainText)
@@ -213,6 +228,7 @@ class DashboardWindow(QMainWindow):
         rows.addLayout(middle, 1)
         rows.addWidget(self.bottom)
         rows.addWidget(self.operator_bar)
+        rows.addWidget(self.replay_bar)
         rows.addLayout(foot)
         self.setCentralWidget(self.frame)
 
@@ -233,7 +249,7 @@ class DashboardWindow(QMainWindow):
             self.details,
         )
         tables = (self.fractions, self.ledger, self.limits, self.series, self.alarms, self.events)
-        for panel in (*panels, *tables, self.operator_bar):
+        for panel in (*panels, *tables, self.operator_bar, self.replay_bar):
             panel.set_scale(scale)
         self.left.setFixedWidth(round(360 * scale))
         if not self.glance.alone:
@@ -287,8 +303,12 @@ class DashboardWindow(QMainWindow):
             # A key that is held down would start and stop in turns.
             if not event.isAutoRepeat():
                 self.operator_bar.start_or_stop()
+        elif control and key in _TICK_KEYS and self.replay_bar.bar.shown:
+            self._on_action(_TICK_KEYS[key])
         elif control:
             super().keyPressEvent(event)
+        elif key in _REPLAY_KEYS and self.replay_bar.bar.shown:
+            self._on_action(_REPLAY_KEYS[key])
         elif key in _KEYS:
             self._on_action(_KEYS[key])
         elif key in _TOOL_KEYS and self.operator_bar.bar.shown:
@@ -331,7 +351,9 @@ class DashboardWindow(QMainWindow):
             self._ask_name((screen.alarms.rows[row].key,))
 
     def _ask_name(self, alarm_ids: tuple[str, ...]) -> None:
-        if self.screen_drawn is not None:
+        if self.replay_bar.bar.shown:
+            self._on_action(AcknowledgeAlarms(alarm_ids=alarm_ids, name=""))  # is refused: no name is asked for that
+        elif self.screen_drawn is not None:
             rows = [row for row in self.screen_drawn.alarms.rows if row.key in alarm_ids]
             self.acknowledging.ask(
                 [" ".join(cell.text for cell in row.cells) for row in rows], tuple(row.key for row in rows)

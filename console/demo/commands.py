@@ -1,4 +1,4 @@
-"""The commands `phantom` and `send`: a treatment with known truth as DICOM, and a scanner that sends it."""
+"""The commands `demo` and `phantom`: a treatment with known truth, live on this machine, and as DICOM."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress as ProgressBar
 
-from config.settings import load_settings
 from console.demo.imprint import ImprintOptions, imprint
 from console.demo.phantom_acquisition import SMALL, AcquisitionOptions
 from console.demo.phantom_dicom import PhantomError, PhantomOptions, Progress, write_phantom
 from console.demo.phantom_headers import Flavour
-from console.demo.scanner import ScannerError, send_folder
-from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, address, say
-from dicom_listener.tls import TlsError, client_context
+from console.shell import EXIT_DONE, EXIT_USAGE, CommandError, say
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -99,47 +96,6 @@ def phantom(
         raise CommandError(str(error), status=EXIT_USAGE) from None
     say(f"Written to {folder}; the plan is {plan}.")
     return EXIT_DONE
-
-
-@app.command()
-def send(
-    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, or of such folders.", exists=True)],
-    node: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Where to send them.")],
-    pace: Annotated[float, typer.Option(help="Pause after each instance, s.", min=0.0)] = 0.0,
-    called: Annotated[str, typer.Option(help="AE title of the node.")] = "HOLMIA",
-    calling: Annotated[str, typer.Option(help="AE title of this scanner.")] = "SCANNER",
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="In an order drawn from the seed, not by name.")] = False,
-    associations: Annotated[int, typer.Option(help="At the same time, per folder.", min=1, max=8)] = 1,
-    seed: Annotated[int, typer.Option(help="Of the order.", min=0)] = 1,
-    site: Annotated[
-        Path | None, typer.Option("--site", help="The site's settings (TOML): its TLS is used.", dir_okay=False)
-    ] = None,
-) -> int:
-    """Send DICOM files to a node, as a scanner would: each sub-folder in an association of its own."""
-    host, port = address(node)
-    settings = load_settings(site).site
-    try:
-        with _progress("Sending") as tell:
-            report = send_folder(
-                folder,
-                host,
-                port,
-                called_ae=called,
-                calling_ae=calling,
-                pace_s=pace,
-                order="shuffled" if shuffle else "sorted",
-                seed=seed,
-                associations=associations,
-                tls=client_context(settings) if settings.tls else None,
-                progress=lambda done, total: tell("", done / total),
-            )
-    except (ScannerError, TlsError) as error:
-        raise CommandError(str(error)) from None
-    for refusal in report.refused[:10]:
-        status = "no answer" if refusal.status is None else f"status 0x{refusal.status:04X}"
-        say(f"{refusal.path} was refused: {status} {refusal.comment}".rstrip() + ".")
-    say(f"{report.sent} instances sent, {len(report.refused)} refused.")
-    return EXIT_PARTLY if report.refused else EXIT_DONE
 
 
 @contextmanager

@@ -167,11 +167,7 @@ def write_phantom(
         raise PhantomError(f"{folder} is not an empty folder; name a new one, so that nothing is mixed or overwritten.")
     treatment = options.treatment()
     steps = len(treatment.injections) + 3
-    tell("anatomy", 0.0)
-    anatomy, header, grid = _write_anatomy(folder / "01_t1", options, treatment)
-    tell("structures", 1.0 / steps)
-    structures = folder / "02_rtstruct"
-    _write_structures(structures, options, treatment, header, grid)
+    anatomy, structures = write_surroundings(folder, options, treatment, tell)
     tell("reference", 2.0 / steps)
     reference = _write_series(folder / "03_reference", options, treatment, 0)
     fractions = []
@@ -179,23 +175,41 @@ def write_phantom(
         name = f"{injection.position}_F{injection.fraction}"
         tell(name, (index + 2) / steps)
         fractions.append(_write_series(folder / f"{index + 3:02d}_{name}", options, treatment, index))
-    truth_path = folder / "truth.json"
-    truth_path.write_text(json.dumps(_truth(options, treatment), indent=1) + "\n")
-    plan_path, planned_only_path = folder / "plan.toml", folder / "plan_before.toml"
-    for path, known in ((plan_path, None), (planned_only_path, 0)):
-        path.write_text(_plan(options, treatment, known))
     tell("done", 1.0)
     return PhantomTreatment(
         folder=folder,
-        plan_path=plan_path,
-        planned_only_path=planned_only_path,
-        truth_path=truth_path,
+        plan_path=folder / "plan.toml",
+        planned_only_path=folder / "plan_before.toml",
+        truth_path=folder / "truth.json",
         anatomy=anatomy,
         structures=structures,
         reference=reference,
         fractions=tuple(fractions),
         treatment=treatment,
     )
+
+
+def write_surroundings(
+    folder: Path, options: PhantomOptions, treatment: Treatment, progress: Progress | None = None
+) -> tuple[Path, Path]:
+    """Write everything but the multi-echo series: anatomy, structures, truth and plans.
+
+    Returns
+    -------
+    tuple
+        The folders of the anatomy and of the structures.
+    """
+    tell = progress or (lambda text, share: None)
+    steps = len(treatment.injections) + 3
+    tell("anatomy", 0.0)
+    anatomy, header, grid = _write_anatomy(folder / "01_t1", options, treatment)
+    tell("structures", 1.0 / steps)
+    structures = folder / "02_rtstruct"
+    _write_structures(structures, options, treatment, header, grid)
+    (folder / "truth.json").write_text(json.dumps(_truth(options, treatment), indent=1) + "\n")
+    for name, known in (("plan.toml", None), ("plan_before.toml", 0)):
+        (folder / name).write_text(_plan(options, treatment, known))
+    return anatomy, structures
 
 
 def series_header(options: PhantomOptions, treatment: Treatment, name: str, number: int, at: datetime) -> SeriesHeader:
@@ -214,6 +228,42 @@ def series_header(options: PhantomOptions, treatment: Treatment, name: str, numb
         flip_angle_deg=20.0,
         utc_offset=options.utc_offset,
     )
+
+
+def acquired_series(options: PhantomOptions, treatment: Treatment, n_injections: int) -> tuple[SeriesHeader, Acquired]:
+    """Return the multi-echo series that shows the first `n_injections` injections; 0 is the reference."""
+    protocol = options.acquisition
+    if n_injections == 0:
+        at, name = treatment.reference_time_aware - timedelta(minutes=8), "gre_me_holmium reference"
+    else:
+        injection = treatment.injections[n_injections - 1]
+        at, name = injection.acquired_at, f"gre_me_holmium {injection.position} F{injection.fraction}"
+    # Numbers leave room for a phase series and, where echoes are series, for each echo's own.
+    header = series_header(options, treatment, name, 100 + 30 * n_injections, at)
+    header = replace(header, slice_time_s=round(15.0 / protocol.shape[0], 3))
+    grid = slab(
+        protocol.shape,
+        protocol.spacing_mm,
+        tilt_deg=protocol.tilt_deg,
+        frame_of_reference_uid=frame_of_reference_uid(header),
+    )
+    acquired = Acquired(
+        signal=noiseless_signal(
+            treatment,
+            n_injections,
+            grid,
+            protocol,
+            options.pose(n_injections),
+            options.disturbances.state(options.seed, n_injections),
+        ),
+        echo_times_s=protocol.echo_times_s,
+        grid=grid,
+        sigma=protocol.sigma,
+        gain=options.gain(n_injections),
+        seed=options.seed,
+        series_index=n_injections,
+    )
+    return header, acquired
 
 
 def _write_anatomy(folder: Path, options: PhantomOptions, treatment: Treatment) -> tuple[Path, SeriesHeader, Grid]:
@@ -261,38 +311,7 @@ def _write_structures(
 
 
 def _write_series(folder: Path, options: PhantomOptions, treatment: Treatment, n_injections: int) -> Path:
-    """Write the multi-echo series that shows the first `n_injections` injections; 0 is the reference."""
-    protocol = options.acquisition
-    if n_injections == 0:
-        at, name = treatment.reference_time_aware - timedelta(minutes=8), "gre_me_holmium reference"
-    else:
-        injection = treatment.injections[n_injections - 1]
-        at, name = injection.acquired_at, f"gre_me_holmium {injection.position} F{injection.fraction}"
-    # Numbers leave room for a phase series and, where echoes are series, for each echo's own.
-    header = series_header(options, treatment, name, 100 + 30 * n_injections, at)
-    header = replace(header, slice_time_s=round(15.0 / protocol.shape[0], 3))
-    grid = slab(
-        protocol.shape,
-        protocol.spacing_mm,
-        tilt_deg=protocol.tilt_deg,
-        frame_of_reference_uid=frame_of_reference_uid(header),
-    )
-    acquired = Acquired(
-        signal=noiseless_signal(
-            treatment,
-            n_injections,
-            grid,
-            protocol,
-            options.pose(n_injections),
-            options.disturbances.state(options.seed, n_injections),
-        ),
-        echo_times_s=protocol.echo_times_s,
-        grid=grid,
-        sigma=protocol.sigma,
-        gain=options.gain(n_injections),
-        seed=options.seed,
-        series_index=n_injections,
-    )
+    header, acquired = acquired_series(options, treatment, n_injections)
     if options.flavour.is_enhanced:
         files = enhanced_files(header, acquired)
     else:

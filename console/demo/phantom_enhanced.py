@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,16 +12,19 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedMRImageStorage
 
 from console.demo.phantom_headers import (
+    FileTemplate,
     Flavour,
     SeriesHeader,
+    Template,
     add_equipment,
     add_pixels,
     decimal,
     decimals,
+    element,
     new_dataset,
     orientation,
-    part10,
     position_mm,
+    sequence,
     uid,
 )
 from console.demo.phantom_series import Acquired, Scale, add_philips_scale, philips_scale, quantise
@@ -28,16 +32,20 @@ from console.demo.phantom_series import Acquired, Scale, add_philips_scale, phil
 _DIMENSIONS = ((0x00209056, 0x00209111), (0x00209057, 0x00209111), (0x00189082, 0x00189114))
 """Stack, position in the stack, effective echo time: (index pointer, functional group pointer)."""
 
+_PER_FRAME = 0x52009230
+_PHILIPS_GROUP = 0x2005140F
+"""Where Philips puts it: the fifth block of the group."""
+
 
 def enhanced_files(header: SeriesHeader, acquired: Acquired) -> Iterator[bytes]:
     """Yield the Part-10 files of one acquisition: one per echo for Siemens, a single one for Philips."""
     echoes = range(len(acquired.echo_times_s))
     groups = [tuple(echoes)] if header.flavour is Flavour.PHILIPS_ENHANCED else [(echo,) for echo in echoes]
     for number, group in enumerate(groups, start=1):
-        yield part10(_object(header, acquired, group, number))
+        yield _object(header, acquired, group, number)
 
 
-def _object(header: SeriesHeader, acquired: Acquired, echoes: tuple[int, ...], number: int) -> Dataset:
+def _object(header: SeriesHeader, acquired: Acquired, echoes: tuple[int, ...], number: int) -> bytes:
     n_slices, rows, columns = acquired.grid.shape
     ds = new_dataset(EnhancedMRImageStorage, uid(header.identity, "enhanced", *echoes), header)
     add_equipment(ds, header)
@@ -64,16 +72,20 @@ def _object(header: SeriesHeader, acquired: Acquired, echoes: tuple[int, ...], n
         ]
     )
     ds.SharedFunctionalGroupsSequence = Sequence([_shared(header, acquired)])
-    frames, pixels = [], []
+    add_pixels(ds, rows, columns, b"")
+    frames: list[bytes] = []
+    pixels: list[bytes] = []
     for order, echo in enumerate(echoes, start=1):
         scale = philips_scale(acquired, echo) if philips else None
+        frames += _frames(header, acquired, echo, order, scale)
         for index in range(n_slices):
             magnitude = acquired.magnitude(echo, index)
             pixels.append((quantise(magnitude) if scale is None else scale.stored(magnitude)).tobytes())
-            frames.append(_frame(header, acquired, echo, index, order, scale))
-    ds.PerFrameFunctionalGroupsSequence = Sequence(frames)
-    add_pixels(ds, rows, columns, b"".join(pixels))
-    return ds
+    changes = {
+        _PER_FRAME: sequence(_PER_FRAME, frames),
+        0x7FE00010: element(0x7FE00010, "OW", b"".join(pixels)),
+    }
+    return FileTemplate(ds).file(ds.SOPInstanceUID, changes)
 
 
 def _add_pulse_sequence(ds: Dataset) -> None:
@@ -169,25 +181,58 @@ def _shared(header: SeriesHeader, acquired: Acquired) -> Dataset:
     return group
 
 
-def _frame(header: SeriesHeader, acquired: Acquired, echo: int, index: int, order: int, scale: Scale | None) -> Dataset:
+def _frames(header: SeriesHeader, acquired: Acquired, echo: int, order: int, scale: Scale | None) -> Iterator[bytes]:
+    """Yield the functional groups of every slice of an echo: they differ in time and place."""
+    groups = Template(_groups(header, acquired, echo, scale))
+    content = Template(_content(header))
+    private = Template(_private_group(acquired, echo, scale)) if scale is not None else None
+    for index in range(acquired.grid.shape[0]):
+        started = (header.acquired_at + timedelta(seconds=header.slice_time_s * index)).strftime("%Y%m%d%H%M%S.%f")
+        own = {
+            0x00189074: element(0x00189074, "DT", started),
+            0x00189151: element(0x00189151, "DT", started),
+            0x00209057: element(0x00209057, "UL", struct.pack("<I", index + 1)),
+            0x00209157: element(0x00209157, "UL", struct.pack("<3I", 1, index + 1, order)),
+        }
+        place = element(0x00200032, "DS", position_mm(acquired.grid, index))
+        changes = {
+            0x00209111: sequence(0x00209111, [content.encoded(own)]),
+            0x00209113: sequence(0x00209113, [place]),
+        }
+        if private is not None:
+            # Half a voxel off on purpose: the second position in this group is that of a corner, not of a centre.
+            corner = acquired.grid.affine_lps_mm @ [index, -0.5, -0.5, 1.0]
+            at = element(0x00200032, "DS", decimals(list(corner[:3])))
+            changes[_PHILIPS_GROUP] = sequence(_PHILIPS_GROUP, [private.encoded({0x00200032: at})])
+        yield groups.encoded(changes)
+
+
+def _content(header: SeriesHeader) -> Dataset:
+    return _item(
+        FrameAcquisitionDuration=1000.0 * header.slice_time_s,
+        StackID="1",
+        TemporalPositionIndex=1,
+        FrameAcquisitionNumber=1,
+    )
+
+
+def _private_group(acquired: Acquired, echo: int, scale: Scale) -> Dataset:
+    private = _item(
+        ImageType=["ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"],
+        EchoTime=decimal(1000.0 * acquired.echo_times_s[echo]),
+        EchoNumbers=str(echo + 1),
+    )
+    add_philips_scale(private, scale)
+    return private
+
+
+def _groups(header: SeriesHeader, acquired: Acquired, echo: int, scale: Scale | None) -> Dataset:
+    """Return what the functional groups of all slices of an echo have in common."""
     frame = Dataset()
     frame.MREchoSequence = Sequence([_item(EffectiveEchoTime=round(1000.0 * acquired.echo_times_s[echo], 9))])
     kind = _item(FrameType=["ORIGINAL", "PRIMARY", "M", "NONE"])
     _add_component(kind)
     frame.MRImageFrameTypeSequence = Sequence([kind])
-    started = header.acquired_at + timedelta(seconds=header.slice_time_s * index)
-    content = _item(
-        FrameAcquisitionDateTime=started.strftime("%Y%m%d%H%M%S.%f"),
-        FrameReferenceDateTime=started.strftime("%Y%m%d%H%M%S.%f"),
-        FrameAcquisitionDuration=1000.0 * header.slice_time_s,
-        StackID="1",
-        InStackPositionNumber=index + 1,
-        TemporalPositionIndex=1,
-        FrameAcquisitionNumber=1,
-        DimensionIndexValues=[1, index + 1, order],
-    )
-    frame.FrameContentSequence = Sequence([content])
-    frame.PlanePositionSequence = Sequence([_item(ImagePositionPatient=position_mm(acquired.grid, index))])
     frame.PlaneOrientationSequence = Sequence([_item(ImageOrientationPatient=orientation(acquired.grid))])
     frame.PixelMeasuresSequence = Sequence(
         [
@@ -205,17 +250,8 @@ def _frame(header: SeriesHeader, acquired: Acquired, echo: int, index: int, orde
         [_item(RescaleIntercept="0", RescaleSlope=decimal(slope), RescaleType="US")]
     )
     if scale is not None:
-        private = Dataset()
-        private.ImageType = ["ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"]
-        private.EchoTime = decimal(1000.0 * acquired.echo_times_s[echo])
-        private.EchoNumbers = str(echo + 1)
-        # Half a voxel off on purpose: the second position in this group is that of a corner, not of a centre.
-        corner = acquired.grid.affine_lps_mm @ [index, -0.5, -0.5, 1.0]
-        private.ImagePositionPatient = decimals(list(corner[:3]))
-        add_philips_scale(private, scale)
         # Where Philips puts it: the fifth block of the group, so (2005,140F).
         frame.add_new(0x20050014, "LO", "Philips MR Imaging DD 005")
-        frame.add_new(0x2005140F, "SQ", Sequence([private]))
     return frame
 
 

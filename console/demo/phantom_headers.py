@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -10,7 +12,7 @@ from io import BytesIO
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element, write_file_meta_info
+from pydicom.filewriter import write_data_element
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from quantify.model import FloatArray, Grid
@@ -209,32 +211,59 @@ def part10(ds: Dataset) -> bytes:
 
 
 class Template:
-    """A dataset encoded once, from which files are made that differ in a few elements.
+    """A dataset, or an item of a sequence, encoded once: bytes are made from it that differ in a few elements.
 
     The images of a series repeat some 70 elements; encoding them once makes writing several times faster.
     """
 
     def __init__(self, ds: Dataset) -> None:
         self._elements = _encoded(ds)
-        self._meta = ds.file_meta
 
-    def file(self, changes: Dataset) -> bytes:
-        """Return the Part-10 file of the template with `changes` (SOPInstanceUID among them) in their places."""
-        meta = FileMetaDataset(self._meta)
-        meta.MediaStorageSOPInstanceUID = changes.SOPInstanceUID
-        buffer = DicomBytesIO(b"\x00" * 128 + b"DICM")
-        buffer.seek(132)
-        write_file_meta_info(buffer, meta)
-        elements = self._elements | _encoded(changes)
-        return buffer.getvalue() + b"".join(elements[tag] for tag in sorted(elements))
+    def encoded(self, changes: Mapping[int, bytes]) -> bytes:
+        """Return the elements in order, those of `changes` (by tag, from `element`) in their places."""
+        elements = {**self._elements, **changes}
+        return b"".join(elements[tag] for tag in sorted(elements))
+
+
+class FileTemplate(Template):
+    """A template of whole files."""
+
+    def __init__(self, ds: Dataset) -> None:
+        super().__init__(ds)
+        self._meta = Template(ds.file_meta)
+
+    def file(self, sop_instance_uid: str, changes: Mapping[int, bytes]) -> bytes:
+        """Return the Part-10 file of the template with `changes` in their places."""
+        named = {0x00080018: element(0x00080018, "UI", sop_instance_uid)}
+        meta = self._meta.encoded({0x00020003: element(0x00020003, "UI", sop_instance_uid)})
+        length = element(0x00020000, "UL", struct.pack("<I", len(meta)))
+        return b"".join((bytes(128), b"DICM", length, meta, self.encoded({**changes, **named})))
+
+
+def element(tag: int, vr: str, value: bytes | str | Iterable[str]) -> bytes:
+    """Return one element, explicit VR little endian (PS3.5 7.1.2): pydicom takes longer than the images' pixels do.
+
+    A number is given as its bytes, a text of several values as all of them.
+    """
+    if not isinstance(value, bytes):
+        value = (value if isinstance(value, str) else "\\".join(value)).encode("iso8859")
+    if len(value) % 2:
+        value += b"\0" if vr == "UI" else b" "
+    length = struct.pack("<2xI" if vr in ("OB", "OW", "SQ") else "<H", len(value))
+    return struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode()) + length + value
+
+
+def sequence(tag: int, items: Iterable[bytes]) -> bytes:
+    """Return a sequence of encoded items."""
+    return element(tag, "SQ", b"".join(struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in items))
 
 
 def _encoded(ds: Dataset) -> dict[int, bytes]:
     result = {}
-    for element in ds:
+    for each in ds:
         buffer = DicomBytesIO()
         buffer.is_little_endian = True
         buffer.is_implicit_VR = False
-        write_data_element(buffer, element, "iso8859")
-        result[int(element.tag)] = buffer.getvalue()
+        write_data_element(buffer, each, "iso8859")
+        result[int(each.tag)] = buffer.getvalue()
     return result

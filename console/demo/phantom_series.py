@@ -14,14 +14,15 @@ from pydicom.uid import MRImageStorage
 
 from console.demo.phantom_acquisition import complex_noise
 from console.demo.phantom_headers import (
+    FileTemplate,
     Flavour,
     SeriesHeader,
-    Template,
     add_equipment,
     add_pixels,
     date_text,
     decimal,
     decimals,
+    element,
     new_dataset,
     orientation,
     position_mm,
@@ -126,18 +127,12 @@ def _echo_files(
 ) -> Iterator[bytes]:
     n_slices = acquired.grid.shape[0]
     scale = philips_scale(acquired, echo) if header.flavour is Flavour.PHILIPS_CLASSIC else None
-    template = Template(_echo_template(header, acquired, echo, component, scale))
+    template = FileTemplate(_echo_template(header, acquired, echo, component, scale))
     normal = np.cross(acquired.grid.affine_lps_mm[:3, 2], acquired.grid.affine_lps_mm[:3, 1])
     normal = normal / np.linalg.norm(normal)
     for index in range(n_slices):
-        ds = Dataset()
-        ds.SOPInstanceUID = uid(header.identity, component, echo, index)
         started = header.acquired_at + timedelta(seconds=header.slice_time_s * index)
-        ds.AcquisitionDate = date_text(started)
-        ds.AcquisitionTime = time_text(started)
-        ds.InstanceNumber = str(index + 1 + (0 if single else echo * n_slices))
-        ds.ImagePositionPatient = position_mm(acquired.grid, index)
-        ds.SliceLocation = decimals([float(normal @ [float(v) for v in ds.ImagePositionPatient])])[0]
+        position = position_mm(acquired.grid, index)
         if component == "P":
             angle = acquired.phase(echo, index)
             stored = quantise(np.asarray((angle / math.pi + 1.0) * STORED_MAXIMUM / 2.0, dtype=np.float32))
@@ -145,12 +140,21 @@ def _echo_files(
             stored = scale.stored(acquired.magnitude(echo, index))
         else:
             stored = quantise(acquired.magnitude(echo, index))
-        ds.WindowCenter = decimal(float(max(stored.max(), 2)) / 2)
-        ds.WindowWidth = decimal(float(max(stored.max(), 2)))
-        ds.add_new(0x00280106, "US", int(stored.min()))
-        ds.add_new(0x00280107, "US", int(stored.max()))
-        ds.add_new(0x7FE00010, "OW", stored.tobytes())
-        yield template.file(ds)
+        width = float(max(stored.max(), 2))
+        changes = (
+            (0x00080022, "DA", date_text(started)),
+            (0x00080032, "TM", time_text(started)),
+            (0x00200013, "IS", str(index + 1 + (0 if single else echo * n_slices))),
+            (0x00200032, "DS", position),
+            (0x00201041, "DS", decimals([float(normal @ [float(v) for v in position])])),
+            (0x00280106, "US", stored.min().tobytes()),
+            (0x00280107, "US", stored.max().tobytes()),
+            (0x00281050, "DS", decimal(width / 2)),
+            (0x00281051, "DS", decimal(width)),
+            (0x7FE00010, "OW", stored.tobytes()),
+        )
+        name = uid(header.identity, component, echo, index)
+        yield template.file(name, {tag: element(tag, vr, value) for tag, vr, value in changes})
 
 
 def _echo_template(header: SeriesHeader, acquired: Acquired, echo: int, component: str, scale: Scale | None) -> Dataset:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -270,6 +270,11 @@ class _LiverSamples:
     right: NDArray[np.bool_]
     uptake: dict[Territory, NDArray[np.float64]]
 
+    def __post_init__(self) -> None:
+        # One is shared by all treatments of a phantom: it takes longer to make than the rest of a coarse one.
+        for values in (self.regions, self.right, *self.uptake.values()):
+            values.setflags(write=False)
+
     def volume_ml(self, mask: NDArray[np.bool_]) -> float:
         return float(np.count_nonzero(mask)) * self.step_mm**3 / 1000.0
 
@@ -286,6 +291,7 @@ class _LiverSamples:
         return np.asarray(sums * (self.step_mm**3 / 1000.0), dtype=np.float64)
 
 
+@lru_cache(maxsize=4)
 def _sample_liver(phantom: Phantom, step_mm: float, territories: tuple[Territory, ...]) -> _LiverSamples:
     axes = [np.arange(low + step_mm / 2, high, step_mm) for low, high in LIVER_BOX_MM]
     regions, right = [], []

@@ -42,10 +42,8 @@ def write_outputs(snapshot: Snapshot, folder: Path, *, progress: Callable[[str],
         _write_text(folder / "methods.txt", f"{RESEARCH_USE}\n\n{snapshot.methods}\n")
         _write_text(folder / "results.csv", results_csv(snapshot))
         _write_text(folder / "results.json", results_json(snapshot))
-    except (OSError, RuntimeError) as error:  # RuntimeError: ITK's way to say that a file cannot be written
-        reason = (
-            error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip().splitlines()[-1]
-        )
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise OutputError(f"The outputs cannot be written to {folder}: {reason}; choose another --out.") from error
 
 

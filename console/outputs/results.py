@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from config.plan import LimitPlan
+from console.outputs.circumstances import alarm_document, circumstances, moment_text, record_document
 from console.outputs.volumes import outlook_document, trend_document, trend_row, volume_document, volume_row
 from console.outputs.wording import RESEARCH_USE, software_version
 from console.snapshot import Snapshot
 from quantify.findings import (
-    Alarm,
     FractionResult,
     Registration,
     TrendPoint,
@@ -25,10 +25,21 @@ from quantify.findings import (
 from quantify.model import Role
 from quantify.thresholds import limit_provenance
 
+__all__ = [
+    "alarm_document",
+    "csv_text",
+    "fraction_document",
+    "json_text",
+    "results_csv",
+    "results_document",
+    "results_json",
+    "volume_objects",
+]
+
 
 def results_document(snapshot: Snapshot) -> dict[str, Any]:
     """Everything known of a treatment as a JSON document (README.md). Unknown is None; there is no NaN."""
-    zone = ZoneInfo(snapshot.plan.time_zone) if snapshot.plan is not None else ZoneInfo("UTC")
+    zone = _zone(snapshot)
     reference = snapshot.reference
     return {
         "schema": 1,
@@ -46,7 +57,13 @@ def results_document(snapshot: Snapshot) -> dict[str, Any]:
         "limits": [] if snapshot.plan is None else [_limit(limit) for limit in snapshot.plan.limits],
         "fractions": [fraction_document(result, zone) for result in snapshot.results],
         "alarms": [alarm_document(raised.alarm, zone) for raised in snapshot.alarms if raised.active],
+        **circumstances(snapshot, zone),
+        "record": record_document(snapshot, zone),
     }
+
+
+def _zone(snapshot: Snapshot) -> ZoneInfo:
+    return ZoneInfo(snapshot.plan.time_zone if snapshot.plan is not None else "UTC")
 
 
 def volume_objects(snapshot: Snapshot) -> dict[str, str]:
@@ -76,7 +93,7 @@ def fraction_document(result: FractionResult, zone: ZoneInfo) -> dict[str, Any]:
         "recovery_ratio_u": result.recovery_u,
         "recovery_interval_95": None if interval is None else list(interval),
         "series_instance_uid": result.series_instance_uid,
-        "acquired_at": _moment(result.acquired_at, zone),
+        "acquired_at": moment_text(result.acquired_at, zone),
         "registration": None if result.registration is None else _registration(result.registration),
         "notes": list(result.notes),
         "scintigraphic": None
@@ -90,25 +107,6 @@ def fraction_document(result: FractionResult, zone: ZoneInfo) -> dict[str, Any]:
         "trend": {name: trend_document(point) for name, point in result.trend.items()},
         "outlook": outlook_document(result),
     }
-
-
-def alarm_document(alarm: Alarm, zone: ZoneInfo) -> dict[str, Any]:
-    """One alarm of the document."""
-    return {
-        "id": alarm.id,
-        "priority": str(alarm.priority),
-        "kind": alarm.kind,
-        "text": alarm.text,
-        "position": alarm.position,
-        "fraction": alarm.fraction,
-        "volume": alarm.volume,
-        "raised_at": _moment(alarm.raised_at, zone),
-    }
-
-
-def _moment(moment: datetime | None, zone: ZoneInfo) -> str | None:
-    """ISO 8601 with the offset of the treatment's time zone."""
-    return None if moment is None else moment.astimezone(zone).isoformat()
 
 
 def _registration(registration: Registration) -> dict[str, Any]:
@@ -141,13 +139,22 @@ def _limit(limit: LimitPlan) -> dict[str, Any]:
 
 
 def results_json(snapshot: Snapshot) -> str:
-    """The document as text; NaN is refused rather than written."""
-    return json.dumps(results_document(snapshot), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """``results.json`` of a treatment, as it is known here."""
+    return json_text(results_document(snapshot))
 
 
 def results_csv(snapshot: Snapshot) -> str:
-    """One row for every fraction and volume, for a spreadsheet; the first line says what this is not."""
-    document = results_document(snapshot)
+    """``results.csv`` of a treatment, as it is known here."""
+    return csv_text(results_document(snapshot))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """A results document as text; NaN is refused rather than written."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def csv_text(document: Mapping[str, Any]) -> str:
+    """One row for every fraction and volume, for a spreadsheet; the first line says what this is not, and whence."""
     head = ["position", "fraction", "status", "error", "acquired_at", "injected_MBq", "cumulative_injected_MBq"]
     head += ["measured_MBq", "recovery_ratio"]
     stream = io.StringIO()
@@ -158,7 +165,10 @@ def results_csv(snapshot: Snapshot) -> str:
         )
     )
     trend_keys = list(trend_row(TrendPoint(volume="", status=TrendStatus.FIT)))
-    writer.writerow([f"# {RESEARCH_USE}"])
+    software = document["software"]
+    origin = f"Holmia {software['version']}, settings {software['settings_sha256']}, record {software['record_head']}"
+    damage = f"; TREATMENT FILE DAMAGED: {software['record_damage']}" if software["record_damage"] else ""
+    writer.writerow([f"# {document['research_use']}", f"{origin}{damage}"])
     writer.writerow([*head, "volume", *volume_keys, *(f"trend_{key}" for key in trend_keys)])
     for fraction in document["fractions"]:
         own = [fraction[key] for key in head]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 
 RESEARCH_USE = (
@@ -10,6 +11,7 @@ RESEARCH_USE = (
 )
 
 
+@cache
 def software_version() -> str:
     """Version of the installed Holmia."""
     return version("holmia")

@@ -1,22 +1,28 @@
-"""Known dose in, measured dose out: eight phantom treatments through DICOM, registration, fit and statistics.
+"""Known dose in, measured dose out: eight phantom treatments through assembly, registration, fit and statistics.
 
 The truth is the phantom's formula (`truth.json`), which shares no code with what it judges. Every fraction is checked.
+The first two go through files of DICOM, the others' multi-echo series are handed over in memory (`in_memory.py`).
 """
 
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from benchmarks.validation.phantom_chain import fed
+from benchmarks.validation.phantom_chain import fed, said_of
+from config.plan import load_plan
 from console.demo.phantom_acquisition import AcquisitionOptions
-from console.demo.phantom_dicom import PhantomOptions, write_phantom
+from console.demo.phantom_dicom import PhantomOptions, acquired_series, write_phantom, write_surroundings
 from console.demo.phantom_headers import Flavour
 from console.snapshot import Snapshot
 from quantify.findings import FractionStatus, RegistrationStatus
 from quantify.model import Role
+
+from .in_memory import Handed, instances
 
 ZONE = "Europe/Amsterdam"
 ONE, TWO = ("RHA",), ("RHA", "LHA")
@@ -33,6 +39,9 @@ CASES = [
     (8, Flavour.PHILIPS_CLASSIC, ONE, 1, (36, 80, 112), (4.5, 3.5, 3.5), 70.0, (-6.0, 10.0, 8.0), True, False),
 ]
 """Rigid shifts up to 3 mm and turns up to 0.5° between series, and ±5 % receiver gain, come from each seed."""
+
+THROUGH_FILES = (1, 2)
+"""Seeds of the phantoms that are written as files and read again: one classic, one enhanced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +74,28 @@ def measured_phantom(case: tuple[Any, ...], folder: Path) -> Measured:
         acquisition=AcquisitionOptions(shape=shape, spacing_mm=spacing, snr=snr, tilt_deg=tilt),
     )
     assert options.shift_mm == 3.0
-    write_phantom(folder, options)
-    return Measured(
-        snapshot=fed(folder, shuffled=shuffled), truth=json.loads((folder / "truth.json").read_text(encoding="utf-8"))
-    )
+    if seed in THROUGH_FILES:
+        write_phantom(folder, options)
+        snapshot = fed(folder, shuffled=shuffled)
+    else:
+        snapshot = fed_in_memory(folder, options, shuffled=shuffled)
+    return Measured(snapshot=snapshot, truth=json.loads((folder / "truth.json").read_text(encoding="utf-8")))
+
+
+def fed_in_memory(folder: Path, options: PhantomOptions, *, shuffled: bool) -> Snapshot:
+    """As `fed`, without the files of the multi-echo series; what surrounds them is written and read."""
+    reader, treatment, zone = Handed(), options.treatment(), ZoneInfo(ZONE)
+    associations: dict[str, list[bytes]] = {}
+    for part in write_surroundings(folder, options, treatment):
+        associations[part.name] = [path.read_bytes() for path in sorted(part.glob("*.dcm"))]
+    for n_injections in range(len(treatment.injections) + 1):
+        header, acquired = acquired_series(options, treatment, n_injections)
+        given = instances(header, acquired, zone, series_per_echo=options.series_per_echo)
+        associations[f"series {n_injections}"] = [reader.token(instance) for instance in given]
+    if shuffled:
+        for objects in associations.values():
+            random.Random(1).shuffle(objects)
+    return said_of(load_plan(folder / "plan.toml", site_time_zone=ZONE), associations, reader=reader)
 
 
 def case_id(case: tuple[Any, ...]) -> str:

@@ -14,8 +14,11 @@ import pytest
 
 from config.plan import load_plan
 from config.settings import load_settings
-from console.engine_process import EngineProcess, Following, Replaying
+from console.engine_process import EngineProcess
+from console.replaying import LONGEST_SILENCE_S
 from console.snapshot import Snapshot
+from console.tasks import Computing, Following, Progress, Reached, Refused, Replaying, Task, Verifying
+from console.verify import Verification
 from dicom_listener.events import Kind
 from dicom_listener.record import Record
 
@@ -68,7 +71,7 @@ class Told:
 
     def __init__(self) -> None:
         self.snapshots: list[Snapshot] = []
-        self.moments: list[datetime] = []
+        self.moments: list[Reached] = []
 
     def until(self, wanted) -> Snapshot:
         deadline = time.monotonic() + PATIENCE_S
@@ -181,7 +184,132 @@ def test_a_replay_keeps_the_pauses_stands_still_when_halted_and_records_nothing(
         told.until(lambda s: any(e.payload.get("text") == "after 2 min" for e in s.events))
     finally:
         replay.stop()
-    assert told.moments == sorted(told.moments)
-    assert told.moments[-1] == NINE + timedelta(minutes=2)
+    times = [own.at for own in told.moments]
+    assert times == sorted(times)
+    assert times[-1] >= NINE + timedelta(minutes=2)
+    assert told.moments[-1].ended
     with Record.open(file, read_only=True) as record:
         assert record.head() == before
+
+
+class Watched(Told):
+    """A replay, told."""
+
+    def __init__(self, task: Replaying) -> None:
+        super().__init__()
+        self.reached: list[Reached] = []
+        self.process = EngineProcess(task, on_snapshot=self.snapshots.append, on_moment=self.reached.append)
+
+    def until_at(self, seq: int, *, since: int = 0) -> Reached:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            found = [own for own in self.reached[since:] if own.seq == seq]
+            if found:
+                return found[0]
+            time.sleep(0.01)
+        raise AssertionError(f"event {seq} was not reached: {self.reached[-3:]}")
+
+
+@pytest.fixture
+def replay(file) -> Iterator[Watched]:
+    watched = Watched(Replaying(path=file, speed=1.0))
+    watched.process.pause(True)
+    watched.process.start()
+    yield watched
+    watched.process.stop()
+
+
+def test_a_jump_shows_that_moment_and_nothing_after_it_forth_and_back(replay):
+    replay.process.jump(4)
+    assert replay.until_at(4) == Reached(seq=4, at=NINE + timedelta(minutes=2), ended=True)
+    assert replay.snapshots[-1].head_seq == 4
+    for seq in (3, 1, 4, 2):
+        since, before = len(replay.reached), len(replay.snapshots)
+        replay.process.jump(seq)
+        assert replay.until_at(seq, since=since).ended == (seq == 4)
+        assert all(s.head_seq <= seq for s in replay.snapshots[before:])
+        assert replay.snapshots[-1].head_seq == seq
+        assert (replay.snapshots[-1].plan is None) == (seq == 1)
+
+
+def test_a_jump_beyond_either_end_is_to_that_end(replay):
+    replay.process.jump(999)
+    assert replay.until_at(4).ended
+    replay.process.jump(-7)
+    assert replay.until_at(1).at == NINE
+
+
+def test_time_passes_as_fast_as_is_asked_for(replay):
+    replay.process.jump(3)
+    began = replay.until_at(3)
+    replay.process.pause(False)  # ×1: the next event is a minute away
+    time.sleep(1.0)
+    slow = replay.reached[-1]
+    assert slow.seq == 3
+    assert timedelta(0) < slow.at - began.at < timedelta(seconds=5)
+    replay.process.set_speed(600.0)
+    assert replay.until_at(4).ended
+
+
+def test_a_long_silence_is_not_waited_for(file):
+    with Record.open(file) as record:
+        record.append(Kind.NOTE, {"text": "next day"}, actor="test", utc=NINE + timedelta(days=1))
+    watched = Watched(Replaying(path=file, speed=2.0 * LONGEST_SILENCE_S))
+    watched.process.start()
+    try:
+        assert watched.until_at(5).at >= NINE + timedelta(days=1)
+    finally:
+        watched.process.stop()
+
+
+def test_a_what_if_is_the_same_events_with_other_settings_and_records_nothing(file):
+    with Record.open(file, read_only=True) as record:
+        before = record.head()
+    key = "quantification.tissue_density_g_per_mL"
+    watched = Watched(Replaying(path=file, speed=1.0, overrides={key: 1.2}))
+    watched.process.start()
+    try:
+        watched.process.jump(4)
+        watched.until_at(4)
+    finally:
+        watched.process.stop()
+    assert watched.snapshots[-1].settings.quantification.tissue_density_g_per_ml == 1.2
+    assert watched.snapshots[-1].overrides == {key: 1.2}
+    with Record.open(file, read_only=True) as record:
+        assert record.head() == before
+
+
+def _all_told(task: Task, enough) -> list[object]:
+    """What a task tells, snapshots included, until `enough` is among it."""
+    heard: list[object] = []
+    process = EngineProcess(task, on_snapshot=heard.append, on_told=heard.append)
+    process.start()
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not any(enough(own) for own in heard):
+            assert time.monotonic() < deadline, heard
+            time.sleep(0.01)
+    finally:
+        process.stop()
+    return heard
+
+
+def test_verifying_and_computing_tell_how_far_they_are_and_what_came_of_it(file):
+    heard = _all_told(Verifying(path=file), lambda own: isinstance(own, Verification))
+    assert heard[-1].head_seq == 4
+    assert Progress(done=4, of=4) in heard
+    heard = _all_told(Computing(path=file), lambda own: isinstance(own, Snapshot))
+    assert heard[-1].head_seq == 4
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        ({"overrides": {"quantification.tissue_density_g_per_mL": -1.0}}, "tissue_density_g_per_mL"),
+        ({"volumes": {"Tumour 9": 1}}, "no object names it (there are: none)"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_in_a_sentence(file, task, why):
+    heard = _all_told(Computing(path=file, **task), lambda own: isinstance(own, Refused))
+    assert why in heard[-1].text
+    assert not any(isinstance(own, Snapshot) for own in heard)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import hashlib
 import io
@@ -168,6 +169,15 @@ def test_the_document_has_exactly_the_keys_that_were_agreed():
         "limits",
         "fractions",
         "alarms",
+        "state",
+        "plan",
+        "settings",
+        "display",
+        "activity",
+        "injections",
+        "images",
+        "volumes",
+        "record",
     ]
     assert document["schema"] == 1
     assert document["research_use"] == RESEARCH_USE
@@ -261,7 +271,8 @@ def test_only_alarms_whose_cause_lasts_are_written():
 
 def test_the_table_has_a_row_for_every_fraction_and_volume():
     rows = list(csv.reader(io.StringIO(results_csv(SNAPSHOT))))
-    assert rows[0] == [f"# {RESEARCH_USE}"]
+    assert rows[0][0] == f"# {RESEARCH_USE}"
+    assert rows[0][1].endswith(", settings def, record abc")
     header, body = rows[1], rows[2:]
     assert len(body) == 2 + 1, "two volumes of the first fraction, and the failed one"
     first = dict(zip(header, body[0], strict=True))
@@ -337,10 +348,10 @@ def test_a_failure_leaves_the_last_good_files_and_no_half_written_ones(tmp_path,
     before = {p.name: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
     def breaks(*_: object, **__: object) -> None:
-        raise RuntimeError("ITK\ndisk is full")
+        raise OSError(errno.ENOSPC, "disk is full")
 
     later = replace(SNAPSHOT, results=(replace(GOOD, acquired_at=NINE_UTC + timedelta(hours=1)),))
-    monkeypatch.setattr(sitk, "WriteImage", breaks)
+    monkeypatch.setattr(Path, "write_bytes", breaks)
     with pytest.raises(OutputError, match=r"The outputs cannot be written to .*: disk is full; choose another --out"):
         write_outputs(later, tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before

@@ -19,7 +19,7 @@ from console.demo.phantom_headers import Flavour
 from console.engine import Engine, FractionComputed
 from console.machine import Lag, machine_alarms, machine_status
 from console.outputs.results import fraction_document
-from console.reader import InThisProcess
+from console.reader import InThisProcess, RememberingReader
 from console.resumption import as_shown
 from console.session import CONSOLE, Session
 from console.snapshot import Snapshot
@@ -30,6 +30,8 @@ from quantify.findings import Alarm, Priority
 
 ZONE = "Europe/Amsterdam"
 NINE = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)
+READ_BEFORE = RememberingReader(InThisProcess())
+"""Every test reads the same images: once is enough."""
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def session_on(record: Record, clock: Callable[[], datetime] | None = None, **gi
     snapshots: list[Snapshot] = []
     session = Session(
         record=record,
-        engine=Engine(),
+        engine=Engine(reader=READ_BEFORE),
         clock=clock or Clock(),
         on_update=updates.append,
         on_snapshot=snapshots.append,

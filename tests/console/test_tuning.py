@@ -25,10 +25,11 @@ from console.demo.phantom_dicom import small_options, write_phantom
 from console.demo.phantom_headers import Flavour
 from console.draft import Draft, DraftRefused
 from console.engine import Engine
-from console.engine_process import EngineProcess, Tuning
+from console.engine_process import EngineProcess
 from console.outputs.nifti import map_hashes
 from console.reader import InThisProcess
 from console.snapshot import Snapshot
+from console.tasks import Tuning
 from dicom_listener.events import Event, Kind
 from dicom_listener.images import DecodedInstance
 from dicom_listener.record import Record

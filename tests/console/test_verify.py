@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,8 +17,11 @@ from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import small_options, write_phantom
 from console.demo.phantom_headers import Flavour
 from console.engine import Engine
+from console.outputs.results import fraction_document
+from console.outputs.wording import software_version
+from console.provenance import Provenance, provenance
 from console.session import Session
-from console.verify import largest_difference, verify_shown
+from console.verify import Verdict, largest_difference, recomputed, verification
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record
 
@@ -67,6 +72,13 @@ def shown(tmp_path_factory) -> list[tuple[Event, bytes | None]]:
     return kept
 
 
+HERE = Provenance(software_version=software_version(), code_sha256="c0de", machine="this one")
+
+
+def verify_shown(record: Record, here: Provenance = HERE, **others):
+    return verification(record, here=here, **others).results
+
+
 def rewritten(path: Path, events: list[tuple[Event, bytes | None]], change=lambda event, payload: None) -> Record:
     """A file of the same events, each payload first given to `change`; the chain of hashes is sound again."""
     record = Record.create(path)
@@ -80,7 +92,7 @@ def rewritten(path: Path, events: list[tuple[Event, bytes | None]], change=lambd
 def test_the_same_file_is_identical(shown, tmp_path):
     with rewritten(tmp_path / "same.holmia", shown) as record:
         told: list[int] = []
-        comparisons = verify_shown(record, progress=lambda event: told.append(event.seq))
+        comparisons = verify_shown(record, progress=lambda done, of: told.append(done))
         assert [(c.label, c.verdict, c.detail) for c in comparisons] == [
             ("RHA F1", "identical", ""),
             ("RHA F2", "identical", ""),
@@ -103,7 +115,7 @@ def test_a_changed_setting_is_different_and_says_where(shown, tmp_path):
     with rewritten(tmp_path / "other.holmia", shown, change) as record:
         first, second = verify_shown(record)
     assert (first.verdict, second.verdict) == ("different", "different")
-    assert "largest relative difference" in first.detail
+    assert first.detail.startswith("Largest relative difference")
     assert "volumes." in first.detail or "trend." in first.detail
 
 
@@ -116,7 +128,9 @@ def test_an_altered_number_is_different_and_says_which(shown, tmp_path):
         first, second = verify_shown(record)
     assert first.verdict == "identical"
     assert second.verdict == "different"
-    assert second.detail.endswith("in volumes.Tumour 1.dose_mean_Gy")
+    assert "in volumes.Tumour 1.dose_mean_Gy" in second.detail
+    assert second.where == "volumes.Tumour 1.dose_mean_Gy"
+    assert second.difference == pytest.approx(0.01, rel=0.02)
 
 
 def test_the_last_digits_are_within_tolerance_and_told(shown, tmp_path):
@@ -139,7 +153,62 @@ def test_maps_that_differ_in_their_last_digits_are_not_identical(shown, tmp_path
     with rewritten(tmp_path / "maps.holmia", shown, change) as record:
         comparisons = verify_shown(record)
     assert {c.verdict for c in comparisons} == {"within tolerance"}
-    assert comparisons[0].detail == "the maps differ in their last digits"
+    assert comparisons[0].detail.startswith("No number differs, but a map does; by how much was not recorded")
+
+
+def test_on_the_same_machine_by_the_same_code_every_bit_has_to_be_the_same(shown):
+    event = next(event for event, _ in shown if event.kind == Kind.RESULT_SHOWN)
+    was = replace(event, payload=copy.deepcopy(event.payload) | HERE.to_mapping())
+    was.payload["result"]["volumes"]["Tumour 1"]["dose_mean_Gy"] *= 1 + 1e-7
+    here, elsewhere, other_code, same = (
+        recomputed(*own)
+        for own in (
+            (was, event.payload, HERE),
+            (was, event.payload, replace(HERE, machine="another")),
+            (was, event.payload, replace(HERE, code_sha256="other")),
+            (was, was.payload, HERE),
+        )
+    )
+    assert here.verdict is Verdict.DIFFERENT
+    assert "every bit should be the same" in here.detail
+    assert elsewhere.verdict is Verdict.WITHIN_TOLERANCE
+    assert "on another machine" in elsewhere.detail
+    assert other_code.verdict is Verdict.WITHIN_TOLERANCE
+    assert "by other code of version" in other_code.detail
+    assert (same.verdict, same.detail) == (Verdict.IDENTICAL, "")
+
+
+def test_a_file_that_is_read_again_gives_the_same_and_computes_nothing_again(shown):
+    first = Engine(read_again=True)
+    events_of_shown = {event.payload["after_seq"] for event, _ in shown if event.kind == Kind.RESULT_SHOWN}
+    told: list[str] = []
+
+    def read(engine: Engine, until: int):
+        engine.announce_to(told.append)
+        for event, data in shown:
+            if event.seq <= until:
+                engine.take(event, data)
+        for _ in engine.advance():
+            pass
+        return [fraction_document(result, ZoneInfo(ZONE)) for result in engine.results]
+
+    both = read(first, shown[-1][0].seq)
+    assert any(words for words in told)
+    told.clear()
+    earlier = first.afresh()
+    one = read(earlier, min(events_of_shown))
+    assert one == [next(e.payload["result"] for e, _ in shown if e.kind == Kind.RESULT_SHOWN)]
+    assert read(earlier.afresh(), shown[-1][0].seq) == both
+    assert not [words for words in told if "R2*" in words]
+
+
+def test_the_provenance_of_a_process_stays_and_names_what_computes():
+    here = provenance()
+    assert here == provenance()
+    assert here.computes_as(here)
+    assert not here.computes_as(replace(here, machine=""))
+    assert not replace(here, code_sha256="").computes_as(replace(here, code_sha256="")), "not recorded is not the same"
+    assert all(name in here.machine for name in ("numpy", "SimpleITK", "Python"))
 
 
 def test_a_result_that_no_event_explains_is_different(shown, tmp_path):
@@ -149,12 +218,13 @@ def test_a_result_that_no_event_explains_is_different(shown, tmp_path):
 
     with rewritten(tmp_path / "made_up.holmia", shown, change) as record:
         second = verify_shown(record)[1]
-    assert (second.verdict, second.detail) == ("different", "no result is computed from these events")
+    assert (second.verdict, second.detail) == ("different", "No result is computed from these events.")
 
 
 def test_a_file_that_nobody_looked_at_has_nothing_to_compare(tmp_path):
     with Record.create(tmp_path / "empty.holmia") as record:
-        assert verify_shown(record) == []
+        own = verification(record, here=HERE)
+        assert (own.results, own.verdict) == ((), Verdict.IDENTICAL)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +233,16 @@ def test_a_file_that_nobody_looked_at_has_nothing_to_compare(tmp_path):
         ({"a": 1.0}, {"a": 1.0}, (0.0, "")),
         ({"a": 1.0, "b": {"c": [1.0, 2.0]}}, {"a": 1.0, "b": {"c": [1.0, 2.2]}}, (0.2 / 2.2, "b.c[1]")),
         ({"a": 1}, {"b": 1}, (math.inf, "")),
+        ({"a": 1}, {"a": 1, "new": 2}, (0.0, "")),
+        ({"a": 1, "gone": 2}, {"a": 1}, (math.inf, "")),
+        ({"dvh": {"dose_Gy": [0.001]}}, {"dvh": {"dose_Gy": [0.002]}}, (1e-5, "dvh.dose_Gy[0]")),
+        ({"dvh": {"dose_Gy": [0.001]}}, {"dvh": {"dose_Gy": [0.003]}}, (2 / 3, "dvh.dose_Gy[0]")),
+        ({"translation_mm": [1e-9]}, {"translation_mm": [3e-9]}, (2e-9, "translation_mm[0]")),
+        (
+            {"volumes": {"T": {"dose_mean_Gy": 100.0}}, "trend": {"T": {"deviation_Gy": 1e-6}}},
+            {"volumes": {"T": {"dose_mean_Gy": 100.0}}, "trend": {"T": {"deviation_Gy": 3e-6}}},
+            (2e-8, "trend.T.deviation_Gy"),
+        ),
         ({"a": [1]}, {"a": [1, 2]}, (math.inf, "a")),
         ({"a": None}, {"a": 0.0}, (math.inf, "a")),
         ({"a": True}, {"a": 1}, (math.inf, "a")),

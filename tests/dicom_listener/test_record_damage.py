@@ -102,6 +102,16 @@ def test_a_file_that_is_being_written_is_sound(path):
             assert record.head().seq == EVENTS + 1
 
 
+@pytest.mark.parametrize("length", [100, 500, 1500, 4000])
+def test_a_file_cut_within_its_first_page_is_no_whole_file_rather_than_a_fault_of_the_disk(path, whole, length):
+    path.write_bytes(whole.bytes[:length])
+    with pytest.raises(RecordCorruptError, match="use a copy"):
+        Record.open(path)
+    end, damage = end_of(path, whole)
+    assert end <= 0
+    assert "use a copy" in damage
+
+
 def test_a_file_cut_anywhere_gives_what_is_before_the_cut_and_takes_nothing(path, whole):
     rng = random.Random(1)
     pages = len(whole.bytes) // PAGE_BYTES

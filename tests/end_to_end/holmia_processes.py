@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from console.__main__ import main
-from console.demo.scanner import SendReport, send_folder
 from console.processes import holmia_command
+from console.sending import SendReport, send_folder
 from dicom_listener.events import Event
 from dicom_listener.record import Record
 
@@ -42,13 +42,15 @@ class Finished:
 _WITH_SIGNALS = ("listen", "watch", "console")
 
 
-def run(*arguments: object, own_process: bool = False) -> Finished:
+def run(*arguments: object, own_process: bool | None = None) -> Finished:
     """Run a command to its end; a traceback is a failure whatever the command was asked.
 
-    What starts and ends by signals has a process of its own; the others share this one, which saves their start.
+    What starts and ends by signals has a process of its own; the others share this one, which saves their start, and
+    so may one that is refused before it starts.
     """
     words = [str(argument) for argument in arguments]
-    finished = _in_own_process(words) if own_process or words[0] in _WITH_SIGNALS else _in_this_process(words)
+    apart = words[0] in _WITH_SIGNALS if own_process is None else own_process
+    finished = _in_own_process(words) if apart else _in_this_process(words)
     assert "Traceback" not in finished.err, finished.err
     return finished
 
@@ -60,6 +62,7 @@ def _in_own_process(words: list[str]) -> Finished:
 
 def _in_this_process(words: list[str]) -> Finished:
     out, err, before, status = io.StringIO(), io.StringIO(), sys.argv, 0
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     sys.argv = ["holmia", *words]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -68,10 +71,12 @@ def _in_this_process(words: list[str]) -> Finished:
         status = ended.code if isinstance(ended.code, int) else 0
     finally:
         sys.argv = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return Finished(status=status, out=out.getvalue(), err=err.getvalue())
 
 
-def run_well(*arguments: object, own_process: bool = False) -> Finished:
+def run_well(*arguments: object, own_process: bool | None = None) -> Finished:
     """Run a command that has to succeed."""
     done = run(*arguments, own_process=own_process)
     assert done.status == 0, done.err
@@ -175,6 +180,12 @@ def watching(file: Path, *more: object) -> contextlib.AbstractContextManager[Run
     return running([*command, *map(str, more)])
 
 
+def told_of(file: Path) -> list[dict[str, Any]]:
+    """What `holmia watch` tells of a file in which every injection has its series, in this process."""
+    done = run_well("watch", file, "--until-complete", "--timeout", PATIENCE_S, own_process=False)
+    return [json.loads(line, parse_constant=_refuse_constant) for line in done.out.splitlines()]
+
+
 def send(folder: Path, port: int, **how: Any) -> SendReport:
     """Send a folder by real associations; everything has to be acknowledged."""
     report = send_folder(folder, "127.0.0.1", port, **how)
@@ -221,15 +232,15 @@ def read_results(folder: Path) -> dict[str, Any]:
     return document
 
 
-def quantified(source: Path, out: Path, *more: object, own_process: bool = False) -> dict[str, Any]:
+def quantified(source: Path, out: Path, *more: object, own_process: bool | None = None) -> dict[str, Any]:
     """`holmia quantify`, which has to succeed; return `results.json`."""
     run_well("quantify", source, "--out", out, *more, own_process=own_process)
     return read_results(out)
 
 
 def without_software(document: dict[str, Any]) -> dict[str, Any]:
-    """Results but for `software`, which names the head of the very file that they come from."""
-    return {key: value for key, value in document.items() if key != "software"}
+    """Results but for `software` and `record`, which are of the very file that they come from."""
+    return {key: value for key, value in document.items() if key not in ("software", "record")}
 
 
 def without_uids(document: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,10 @@ def test_listen_says_its_port_first_and_ends_well_on_sigterm(phantom: PhantomTre
     with listening(tmp_path / "live.holmia", phantom.plan_path) as (listener, port):
         assert listener.lines[0]["event"] == "listening"
         assert listener.lines[0]["port"] == port > 0
+        # It starts light: nothing that computes is loaded.
+        loaded = Path(f"/proc/{listener.process.pid}/maps").read_text()
+        assert "/numpy/" in loaded
+        assert not any(library in loaded for library in ("/scipy/", "/SimpleITK/", "/numba/"))
         assert listener.terminate() == 0
     assert [e.kind for e in events_of(tmp_path / "live.holmia")][-1] == "listener_stopped"
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".holmia") == ["live.holmia"]
@@ -87,8 +91,9 @@ def test_a_corrupt_file_is_refused(phantom: PhantomTreatment, tmp_path: Path) ->
     assert_refused(run("quantify", file, "--out", out), 2, "corrupt.holmia")
     assert_refused(run("replay", file, "--verify"), 2, "corrupt.holmia")
     assert_refused(run("watch", file, "--until-complete", "--timeout", 5), 2, "corrupt.holmia")
-    assert_refused(run("listen", file, "--plan", phantom.plan_path, "--port", 0), 2, "corrupt.holmia")
-    assert_refused(run("console", file), 2, "corrupt.holmia")
+    listen = run("listen", file, "--plan", phantom.plan_path, "--port", 0, own_process=False)
+    assert_refused(listen, 2, "corrupt.holmia")
+    assert_refused(run("console", file, own_process=False), 2, "corrupt.holmia")
     assert file.read_bytes() == before
     assert not out.exists()
 
@@ -107,10 +112,9 @@ def test_a_cut_off_file_is_read_to_its_last_sound_event(
     assert document["software"]["record_damage"] in done.err.replace("\n", " ")
     assert "file_damaged" in [a["kind"] for a in document["alarms"] if a["priority"] == "high"]
     # Nothing is added to it; its sound part becomes a file of its own.
-    assert_refused(
-        run("listen", copied, "--plan", phantom.plan_path, "--port", 0), 2, "copy.holmia", "last sound event"
-    )
-    assert run("export", copied, "--to", "treatment", "--out", tmp_path / "sound").status == 2
+    listen = run("listen", copied, "--plan", phantom.plan_path, "--port", 0, own_process=False)
+    assert_refused(listen, 2, "copy.holmia", "last sound event")
+    assert run("export", copied, "--to", "treatment", "--identified", "--out", tmp_path / "sound").status == 2
     assert copied.read_bytes() == before
     again = run("quantify", tmp_path / "sound" / copied.name, "--out", tmp_path / "again")
     assert again.status != 2, again.err
@@ -118,9 +122,10 @@ def test_a_cut_off_file_is_read_to_its_last_sound_event(
 
 
 def test_an_exported_treatment_is_the_same_treatment(imported: Imported, tmp_path: Path) -> None:
-    assert run("export", imported.file, "--to", "treatment", "--out", tmp_path).status == 0
+    copy = ("export", imported.file, "--to", "treatment", "--identified", "--out", tmp_path)
+    assert run(*copy).status == 0
     assert events_of(tmp_path / imported.file.name) == events_of(imported.file)
-    assert_refused(run("export", imported.file, "--to", "treatment", "--out", tmp_path), 2, "exists already")
+    assert_refused(run(*copy), 2, "exists already")
     assert_refused(run("export", imported.file, "--to", "pictures", "--out", tmp_path), 2, "treatment")
 
 
@@ -149,7 +154,7 @@ def test_a_missing_file_is_a_usage_error(phantom: PhantomTreatment, tmp_path: Pa
     missing = tmp_path / "missing.holmia"
     assert run("quantify", missing, "--out", tmp_path / "out").status == 2
     assert_refused(run("replay", missing, "--verify"), 2, "missing.holmia")
-    assert_refused(run("console", missing), 2, "missing.holmia")
+    assert_refused(run("console", missing, own_process=False), 2, "missing.holmia")
     assert run("import", tmp_path / "nowhere", "-o", tmp_path / "a.holmia", "--plan", phantom.plan_path).status == 2
     assert run("send", tmp_path / "nowhere", "127.0.0.1:104").status == 2
     assert list(tmp_path.iterdir()) == []

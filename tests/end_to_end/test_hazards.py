@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 from changed_files import later, new_series, of_patient, rewritten, spin_echo
 from conftest import Imported
-from holmia_processes import events_of, listening, quantified, read_results, run, send, watching, without_software
+from holmia_processes import (
+    events_of,
+    listening,
+    quantified,
+    read_results,
+    run,
+    send,
+    told_of,
+    watching,
+    without_software,
+)
 
 from console.demo.phantom_dicom import PhantomTreatment
 
@@ -93,10 +103,9 @@ def test_of_two_series_in_one_window_the_last_is_used_and_said_to_be_provisional
 ) -> None:
     again = rewritten(phantom.fractions[0], tmp_path / "again", new_series("again"), later(timedelta(minutes=2)))
     file = tmp_path / "live.holmia"
-    with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
+    with listening(file, phantom.plan_path) as (_, port):
         for folder in (*phantom.series_folders[:4], again, *phantom.series_folders[4:]):
             send(folder, port)
-        assert watch.end() == 0, watch.err
     document = quantified(file, tmp_path / "out")
     first, second = document["fractions"]
     expected = imported.document["fractions"]
@@ -114,12 +123,11 @@ def test_of_two_series_in_one_window_the_last_is_used_and_said_to_be_provisional
 def test_a_spin_echo_in_the_window_is_ignored(phantom: PhantomTreatment, imported: Imported, tmp_path: Path) -> None:
     t2 = rewritten(phantom.fractions[0], tmp_path / "t2", new_series("t2"), later(timedelta(minutes=2)), spin_echo)
     file = tmp_path / "live.holmia"
-    with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
+    with listening(file, phantom.plan_path) as (_, port):
         for folder in (*phantom.series_folders[:4], t2, *phantom.series_folders[4:]):
             send(folder, port)
-        assert watch.end() == 0, watch.err
-    refusals = [line["holmium_refusal"] for line in watch.of("series_complete") if line["holmium_refusal"]]
-    assert any("Spin echo" in text for text in refusals)
+    complete = [line for line in told_of(file) if line["event"] == "series_complete"]
+    assert any("Spin echo" in line["holmium_refusal"] for line in complete if line["holmium_refusal"])
     assert without_software(quantified(file, tmp_path / "out")) == without_software(imported.document)
 
 
@@ -133,10 +141,9 @@ def test_an_image_altered_under_the_same_identity_is_set_aside(
     for path in sorted(altered.iterdir())[2:]:
         path.unlink()
     file = tmp_path / "live.holmia"
-    with listening(file, phantom.plan_path) as (_, port), watching(file) as watch:
+    with listening(file, phantom.plan_path) as (_, port):
         for folder in (*phantom.series_folders[:4], altered, *phantom.series_folders[4:]):
             send(folder, port)
-        assert watch.end() == 0, watch.err
-    conflict = watch.until(lambda line: line["event"] == "alarm" and line["kind"] == "instance_conflict")
-    assert conflict["priority"] == "high"
+    alarms = [line for line in told_of(file) if line["event"] == "alarm"]
+    assert [alarm["priority"] for alarm in alarms if alarm["kind"] == "instance_conflict"] == ["high"]
     assert without_alarms(quantified(file, tmp_path / "out")) == without_alarms(imported.document)

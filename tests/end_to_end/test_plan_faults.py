@@ -22,7 +22,7 @@ def said_of(command: str, plan: Path, phantom: PhantomTreatment, folder: Path) -
         "quantify": ("quantify", phantom.reference, "--plan", plan, "--out", folder / "out"),
         "console": ("console", folder / "new.holmia", "--plan", plan, "--port", 0),
     }
-    return run(*arguments[command])
+    return run(*arguments[command], own_process=False)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from pydicom import dcmread
 from pynetdicom.association import Association
 
 from console.demo.phantom_dicom import PhantomTreatment
-from console.demo.scanner import ScannerError, SendProgress, dicom_files, send_folder
+from console.sending import SendError, SendProgress, dicom_files, send_folder
 from dicom_listener.record import Record
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("sudden_death")]
@@ -63,7 +63,7 @@ def cut_off(folder: Path, port: int, progress: SendProgress) -> bool:
     """Send to a listener that dies; whether the sender noticed. Nothing of its connection is held on to."""
     try:
         send_folder(folder, "127.0.0.1", port, progress=progress, timeout_s=10.0)
-    except ScannerError:
+    except SendError:
         return True
     return False
 

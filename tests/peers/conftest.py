@@ -15,7 +15,7 @@ import pytest
 from benchmarks.soak.listener_process import listener_on
 from console.demo.phantom_acquisition import AcquisitionOptions
 from console.demo.phantom_dicom import PhantomTreatment, small_options, write_phantom
-from console.demo.scanner import dicom_files
+from console.sending import dicom_files
 from dicom_listener.decoding import DecodingProcess
 from dicom_listener.events import Event, Kind
 from dicom_listener.instance_header import read_header

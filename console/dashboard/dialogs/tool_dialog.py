@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -64,6 +64,19 @@ _NOT_LIVE = f"""
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What a dialog beside a replay may know of it and ask for; nothing of it is recorded."""
+
+    at_end: Callable[[], bool]
+    """Whether what is shown is the file's end."""
+    go_to_end: Callable[[], None]
+    compute_with: Callable[[Mapping[str, object]], str]
+    """Replay with these settings laid over the recorded ones; returns "" or a sentence on why it cannot be."""
+    overrides: Callable[[], Mapping[str, object]]
+    """What is laid over them now."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Services:
     """What a dialog may ask for.
 
@@ -81,6 +94,8 @@ class Services:
     """From now on this is the name."""
     mode: Mode = Mode.LIVE
     """Of the window: a dialog of a demonstration is not to be taken for a treatment's."""
+    replayed: Replayed | None = None
+    """In a replay."""
 
 
 class ToolDialog(QDialog):
@@ -129,6 +144,9 @@ class ToolDialog(QDialog):
         foot.addWidget(self.operator_label)
         foot.addWidget(self.operator)
         foot.addWidget(self.close_button)
+        if services.mode is Mode.REPLAY:  # nothing is recorded, by nobody
+            self.operator_label.hide()
+            self.operator.hide()
         rows = QVBoxLayout(self)
         rows.setContentsMargins(18, 14, 18, 14)
         rows.setSpacing(10)

@@ -17,12 +17,14 @@ from console.dashboard.desk.difference import Drafted, changes_in_words, draft_s
 from console.dashboard.desk.difference_images import result_of
 from console.dashboard.desk.tuning import Active, Draft, Judged, active_of, judged, name_fault, promotion
 from console.dashboard.desk.tuning_settings import found
+from console.dashboard.desk.what_if import what_if_command
 from console.dashboard.dialogs.tool_dialog import Services, ToolDialog, plain, touch_button
 from console.dashboard.dialogs.tuning_comparison import TuningComparison
 from console.dashboard.dialogs.tuning_engine import DraftEngine, MakeEngine, engine_process
 from console.dashboard.dialogs.tuning_lock import LockRow
 from console.dashboard.dialogs.tuning_promotion import PromotionPage
 from console.dashboard.dialogs.tuning_settings_view import SettingsView
+from console.dashboard.dialogs.what_if_row import NOT_AT_END, WhatIfRow
 from console.dashboard.panels import theme
 from console.dashboard.screen.model import State, Tone
 from console.draft import DraftRefused
@@ -44,7 +46,7 @@ class TuningDialog(ToolDialog):
     """
 
     def __init__(self, parent: QWidget, services: Services, make_engine: MakeEngine = engine_process) -> None:
-        super().__init__(parent, services, "Physicist's panel")
+        super().__init__(parent, services, "Physicist's panel" if services.replayed is None else "What-if")
         self._make_engine = make_engine
         self.engine: DraftEngine | None = None
         self.ended: DraftEngine | None = None
@@ -73,6 +75,8 @@ class TuningDialog(ToolDialog):
             self.active = active_of(self.snapshot)
             self._judge()
             self._lay_over()  # what was typed may be A's value by now
+        if self._replayed is not None and self.isVisible():
+            self.unlock()  # nothing can be recorded, so nobody has to say who he is
         if self.engine is not None and self.drafted.failure != self.engine.failure:
             self.drafted = replace(self.drafted, failure=self.engine.failure)
         self._draw_comparison()
@@ -101,8 +105,9 @@ class TuningDialog(ToolDialog):
     # -- the lock ----------------------------------------------------------------------------------------------
 
     def unlock(self) -> None:
-        """Let values be changed, by whoever gave a name; starts the draft's engine."""
-        if self.unlocked or name_fault(self.lock_row.name) or not self.active.known:
+        """Let values be changed, by whoever gave a name, or by anybody in a replay; starts the draft's engine."""
+        nameless = self._replayed is None and bool(name_fault(self.lock_row.name))
+        if self.unlocked or nameless or not self.active.known:
             return
         self.engine = DraftEngine(self.services.record, self.take, self._make_engine)
         self.engine.refused.connect(self._refuse)
@@ -164,7 +169,7 @@ class TuningDialog(ToolDialog):
         self._draw_comparison()
 
     def promote(self, name: str, reason: str) -> None:
-        """Record the draft as the active settings; refused, it stays as it is."""
+        """Record the draft as the active settings; refused, as in a replay, it stays as it is."""
         if not self.say(promotion(self.judged, name=name, reason=reason), "B is recorded: A is being computed anew"):
             return
         self.page.reason.clear()
@@ -173,30 +178,54 @@ class TuningDialog(ToolDialog):
         self._judge()
         self._lay_over()
 
+    def _replay_with_it(self) -> None:
+        """Let the whole window show the draft: a what-if, which records nothing."""
+        if self._replayed is None or self.judged.refused or not self.judged.overrides:
+            return
+        fault = self._replayed.compute_with(self.drafted.wanted)
+        if fault:
+            self.tell(State(sign="✕", word=fault, tone=Tone.ALERT))
+            return
+        self.draft = Draft()
+        self.reject()  # it lies over what is to be looked at
+
     # -- drawing -----------------------------------------------------------------------------------------------
 
     def _judge(self) -> None:
         self.judged = judged(self.draft, self.active)
         if self.unlocked and not self.judged.refused:
-            self.drafted = replace(self.drafted, wanted=dict(self.judged.overrides))
+            # Over a what-if that is being replayed, the draft stands on top of it.
+            self.drafted = replace(self.drafted, wanted={**self.snapshot.overrides, **self.judged.overrides})
         self.settings.draw(self.active, self.draft, self.judged, editable=self.unlocked)
         state = self.judged.state if self.active.known else State(sign="○", word="no plan yet: nothing to tune")
         warned = [f"▲ {told}" for told in self.judged.warnings]
         faults = [f"✕ {told}" for told in self.judged.faults]
         self.summary.setText("\n".join([*faults, *warned]) or state.text)
         theme.restyle(self.summary, f"color: {theme.TONES[state.tone]}; font-weight: bold;")
-        self.command.setText(self.judged.command)
+        if self._replayed is None or self.judged.refused:
+            self.command.setText(self.judged.command)
+        else:
+            self.command.setText(what_if_command({**self.snapshot.overrides, **self.judged.overrides}))
         self.command.setCursorPosition(0)
-        self.copy.setEnabled(bool(self.judged.command))
+        self.copy.setEnabled(bool(self.command.text()))
         self.reset_all.setEnabled(self.unlocked and bool(self.draft.typed))
-        self.promote_button.setEnabled(self.unlocked and bool(self.judged.overrides))
+        self.promote_button.setEnabled(self.unlocked and bool(self.judged.overrides) and self._replayed is None)
         self.lock_row.draw(unlocked=self.unlocked, possible=self.active.known)
 
     def _draw_comparison(self) -> None:
         if not self.isVisible():
             return
-        a, drafted, b = self.snapshot, self.drafted, self.drafted.shown
-        state = draft_state(a, drafted, unlocked=self.unlocked, faulty=self.judged.refused, now=self.now)
+        a, drafted = self.snapshot, self.drafted
+        at_end = self._replayed is None or self._replayed.at_end()
+        if not at_end:  # B is of the file's end: beside an earlier A its differences would not be the settings'
+            drafted, self._mapped = replace(drafted, shown=None), None
+        b = drafted.shown
+        self.what_if.draw(at_end=at_end, possible=bool(self.judged.overrides) and not self.judged.refused)
+        state = (
+            NOT_AT_END
+            if not at_end
+            else draft_state(a, drafted, unlocked=self.unlocked, faulty=self.judged.refused, now=self.now)
+        )
         current = drafted.is_current(a) and not self.judged.refused
         if b is not None:
             result = result_of(b, self.comparison.key)
@@ -229,7 +258,9 @@ class TuningDialog(ToolDialog):
             self.resize(QSize(round(_OF_WINDOW[0] * window.width()), round(_OF_WINDOW[1] * window.height())))
         self._judge()
         self.settings.fit()
-        if not self.unlocked:
+        if self._replayed is not None:
+            self.unlock()
+        elif not self.unlocked:
             self.lock_row.field.setFocus()
 
     def hideEvent(self, event: QHideEvent) -> None:  # noqa: N802
@@ -281,6 +312,11 @@ class TuningDialog(ToolDialog):
             button.setAutoDefault(False)
         self.settings, self.page = SettingsView(), PromotionPage()
         self.comparison = TuningComparison(self.services.mode)
+        self._replayed = self.services.replayed
+        self.what_if = WhatIfRow(self.services.record.name)
+        self.what_if.setVisible(self._replayed is not None)
+        for of_a_live_window in (self.lock_row, self.promote_button):
+            of_a_live_window.setVisible(self._replayed is None)
         for line in (self.search, self.command):
             line.setMinimumHeight(self.copy.minimumHeight())
         # One name is enough: that of who unlocked is recorded.
@@ -299,10 +335,13 @@ class TuningDialog(ToolDialog):
         self.settings.typed.connect(self.type)
         self.settings.reset.connect(self.reset)
         self.reset_all.clicked.connect(lambda: self.reset())
-        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.judged.command))
+        self.copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.command.text()))
         self.promote_button.clicked.connect(self._open_promotion)
         self.page.left.connect(self._close_promotion)
         self.page.promoted.connect(self.promote)
+        self.what_if.replay_pressed.connect(self._replay_with_it)
+        if self._replayed is not None:
+            self.what_if.end_pressed.connect(self._replayed.go_to_end)
         self.comparison.looked_elsewhere.connect(self._draw_comparison)
 
     def _lay_out(self) -> None:
@@ -325,5 +364,6 @@ class TuningDialog(ToolDialog):
             foot.addWidget(button)
         self.head.insertWidget(1, self.lock_row, 5)
         self.head.setStretch(0, 4)
+        self.body.addWidget(self.what_if)
         self.body.addWidget(sides, 1)
         self.body.addLayout(foot)

@@ -11,8 +11,9 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Qt, Signal
 
 from console.dashboard.app import SnapshotBridge
-from console.engine_process import EngineProcess, Tuning
+from console.engine_process import EngineProcess
 from console.snapshot import Snapshot
+from console.tasks import Tuning
 
 
 class Engine(Protocol):

@@ -155,6 +155,7 @@ class ImagePanel(QFrame):
         self.scale_bar.draw(screen.legend)
         self.cuts.arrange(compared=screen.layers.compare)
         watermark = "" if screen.header.mode is Mode.LIVE else screen.header.mode.value
+        watermark = "WHAT-IF" if screen.header.what_if else watermark
         for number, view in enumerate(self.views):
             plane = screen.planes[number] if number < len(screen.planes) else None
             view.setVisible(plane is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,9 @@ from console.dashboard.screen.model import (
     Badge,
     Cell,
     LayersOn,
+    News,
     Screen,
+    State,
     Tone,
 )
 from console.dashboard.screen.news import Announcement, build_news, promoted_words
@@ -31,6 +34,7 @@ from console.dashboard.screen.next import build_next
 from console.dashboard.screen.operator_bar import build_operator_bar
 from console.dashboard.screen.planes import plane_geometries
 from console.dashboard.screen.probe import build_probe
+from console.dashboard.screen.replay_bar import Played, build_replay_bar
 from console.dashboard.screen.said import SaidHere
 from console.dashboard.screen.series import series_table
 from console.dashboard.screen.trend import build_trend, series_indices
@@ -54,6 +58,7 @@ def build_screen(
     display: DisplaySettings = _DISPLAY,
     status: Sequence[Cell] = (),
     said: SaidHere = _SAID,
+    played: Played | None = None,
 ) -> Screen:
     """Everything that the window shows of a treatment.
 
@@ -69,6 +74,8 @@ def build_screen(
         What the shell knows of the machine (listener, disk), one short sentence each.
     said
         What was said in this window.
+    played
+        How the replay stands, in one.
     """
     now = in_the_room(snapshot, now)
     shown = shown_result(snapshot, view)
@@ -80,7 +87,7 @@ def build_screen(
     return Screen(
         header=build_header(snapshot, now, mode),
         guide=build_guide(snapshot),
-        news=build_news(snapshot, news, now=now, view=view),
+        news=_what_if_news(build_news(snapshot, news, now=now, view=view), snapshot, played),
         fractions=fractions_table(snapshot, shown),
         ledger=ledger_table(snapshot, shown),
         limits=limits_table(snapshot, shown),
@@ -102,7 +109,7 @@ def build_screen(
             probe=view.probe,
         ),
         probe=build_probe(snapshot, view, images),
-        glance_title=_glance_title(snapshot, images, badge),
+        glance_title=_marked_what_if(_glance_title(snapshot, images, badge), snapshot),
         glance=build_glance(snapshot, shown, last_good=images),
         next=build_next(snapshot, shown),
         trend=build_trend(snapshot, shown),
@@ -115,6 +122,7 @@ def build_screen(
         events=events_table(snapshot.events, now=now),
         status=_status(snapshot, status),
         operator=build_operator_bar(snapshot, now=now, mode=mode, said=said),
+        replay=build_replay_bar(snapshot, played),
     )
 
 
@@ -153,6 +161,22 @@ def _glance_title(snapshot: Snapshot, shown: FractionResult | None, badge: Badge
     if is_unconfirmed(snapshot, shown):
         return Cell(text=f"after {shown.label} · ± k = 1 · ? unconfirmed", tone=Tone.CAUTION)
     return Cell(text=f"after {shown.label} · ± one standard uncertainty", tone=Tone.MUTED)
+
+
+def _what_if_news(news: News, snapshot: Snapshot, played: Played | None) -> News:
+    """Which settings are not the recorded ones, before anything else; it cannot be dismissed."""
+    if not snapshot.overrides:
+        return news
+    words = played.what_if if played is not None else ()
+    what = "; ".join(words or (f"{path} = {value}" for path, value in snapshot.overrides.items()))
+    text = f"WHAT-IF: {what} · not what was shown, nothing is recorded"
+    state = State(sign="▲", word="what-if", tone=Tone.CAUTION)
+    return News(text=text, state=state, fresh=True, tooltip="\n".join((text, news.text, news.tooltip)))
+
+
+def _marked_what_if(title: Cell, snapshot: Snapshot) -> Cell:
+    """The numbers under it are not those of the treatment."""
+    return replace(title, text=f"WHAT-IF · {title.text}", tone=Tone.CAUTION) if snapshot.overrides else title
 
 
 def _status(snapshot: Snapshot, machine: Sequence[Cell]) -> tuple[Cell, ...]:

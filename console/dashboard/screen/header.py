@@ -16,6 +16,7 @@ _MODE_WORDS = {
     Mode.REPLAY: "REPLAY — not live",
     Mode.DEMO: "DEMO — simulated, not live",
 }
+_WHAT_IF = "REPLAY · WHAT-IF — not live"
 _SHIPPED_LIMIT_S = Settings().alarms.clock_offset_s
 _WHAT = "Δ: the scanner's clock minus true time, in seconds; series are matched to injections with the confirmed value."
 _WHENCE = (
@@ -34,7 +35,8 @@ def build_header(snapshot: Snapshot, now: datetime | None, mode: Mode) -> Header
         patient=snapshot.patient_name.replace("^", " ").strip() or "NAME NOT KNOWN",
         patient_details=" · ".join(details),
         mode=mode,
-        mode_words=_MODE_WORDS[mode] + _closed(snapshot),
+        mode_words=(_WHAT_IF if snapshot.overrides else _MODE_WORDS[mode]) + _closed(snapshot),
+        what_if=bool(snapshot.overrides),
         clock=now.strftime("%H:%M:%S") if now is not None else "--:--:--",
         clock_note="" if now is None else now.strftime("%Y-%m-%d UTC%z"),
         scanner=_scanner(snapshot),

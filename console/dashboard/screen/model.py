@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import StrEnum
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from console.dashboard.screen.planes import PlaneGeometry
 from console.dashboard.screen.view import Action, Details, Quantity
 from console.snapshot import Mode
+from console.timeline import Timeline
 from quantify.model import Array, FloatArray
 
 RESEARCH_USE = "RESEARCH USE ONLY"
@@ -80,6 +82,8 @@ class Header:
     clock_note: str
     scanner: Cell = Cell(text="")
     """How the scanner's clock stands against this one's."""
+    what_if: bool = False
+    """Whether what is shown was computed with other settings than the recorded ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -406,6 +410,62 @@ class OperatorBar:
     tools: tuple[BarButton, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class TickMark:
+    """A tick on the timeline of a replay: where (0…1), its shape and colour, and what it says."""
+
+    place: float
+    sign: str
+    tone: Tone
+    lane: int
+    """1: over the axis, 0: on it, −1: under it."""
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakMark:
+    """A wait that the timeline draws shorter than it was."""
+
+    place: float
+    words: str
+    tooltip: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayBar:
+    """What steers a replay, in place of the operator's bar."""
+
+    shown: bool = False
+    play: BarButton = BarButton(words="")
+    speeds: tuple[BarButton, ...] = ()
+    steps: tuple[BarButton, ...] = ()
+    """The tick before, and the next one."""
+    tools: tuple[BarButton, ...] = ()
+    back: BarButton = BarButton(words="")
+    """Out of a what-if; without words where there is none."""
+    words: State = State(sign="", word="")
+    message: str = ""
+    """What stands in place of the timeline while there is none."""
+    place: float = 0.0
+    """Where the replay is, 0…1."""
+    target: float | None = None
+    """Where it is jumping to."""
+    ticks: tuple[TickMark, ...] = ()
+    breaks: tuple[BreakMark, ...] = ()
+    ends: tuple[str, str] = ("", "")
+    """Times of the first and the last event."""
+    legend: tuple[tuple[str, Tone, str], ...] = ()
+    """Shape, colour and word of every kind of tick that there is."""
+    timeline: Timeline = field(default_factory=Timeline)
+    zone: tzinfo | None = None
+    """The room's."""
+
+    def clock_at(self, place: float) -> str:
+        """What time it was at a place."""
+        moment = self.timeline.moment(place)
+        return "" if moment is None else moment.astimezone(self.zone).strftime("%H:%M:%S")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Screen:
     """Everything on the window at one moment."""
@@ -443,3 +503,4 @@ class Screen:
     geometries: tuple[PlaneGeometry, ...] = ()
     """Axial, coronal and sagittal, whichever of them are drawn."""
     operator: OperatorBar = OperatorBar()
+    replay: ReplayBar = ReplayBar()

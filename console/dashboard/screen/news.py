@@ -65,7 +65,24 @@ def announced(
     if standing is not None and standing.lasting and not standing.dismissed:
         said = {own.text for own in parts}
         parts += [own for own in standing.kept or (standing,) if own.text not in said]
-    return _joined(parts, now)
+    return joined(parts, now)
+
+
+def joined(parts: Sequence[Announcement], now: datetime | None) -> Announcement:
+    """Several at once in one line: the gravest first, what lasts before what does not, the latest result first."""
+    ordered = sorted(reversed(parts), key=lambda own: (_RANK.get(own.tone, len(_RANK)), not own.lasting))
+    if len(ordered) == 1:
+        return ordered[0]
+    about = [own.about for own in parts if own.about is not None]
+    return Announcement(
+        text=_BETWEEN.join(own.text for own in ordered),
+        tone=ordered[0].tone,
+        at=now,
+        lasting=any(own.lasting for own in ordered),
+        about=about[-1] if about else None,
+        whole="\n".join(own.whole or own.text for own in ordered),
+        kept=tuple(own for own in ordered if own.lasting),
+    )
 
 
 def build_news(snapshot: Snapshot, news: Announcement | None, *, now: datetime | None, view: ViewState = _VIEW) -> News:
@@ -130,23 +147,6 @@ def _changes(before: Snapshot, after: Snapshot, now: datetime | None) -> list[An
         text = f"{own.label} WITHDRAWN: it has no result any more"
         parts.append(Announcement(text=text, tone=Tone.CAUTION, at=now, about=key))
     return parts
-
-
-def _joined(parts: Sequence[Announcement], now: datetime | None) -> Announcement:
-    """Several at once in one line: the gravest first, what lasts before what does not, the latest result first."""
-    ordered = sorted(reversed(parts), key=lambda own: (_RANK.get(own.tone, len(_RANK)), not own.lasting))
-    if len(ordered) == 1:
-        return ordered[0]
-    about = [own.about for own in parts if own.about is not None]
-    return Announcement(
-        text=_BETWEEN.join(own.text for own in ordered),
-        tone=ordered[0].tone,
-        at=now,
-        lasting=any(own.lasting for own in ordered),
-        about=about[-1] if about else None,
-        whole="\n".join(own.whole or own.text for own in ordered),
-        kept=tuple(own for own in ordered if own.lasting),
-    )
 
 
 def _revised(revision: PlanRevision, after: Snapshot, now: datetime | None) -> Announcement:

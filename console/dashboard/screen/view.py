@@ -44,6 +44,8 @@ class Tool(StrEnum):
     DRAWING = "drawing"
     CONNECTION = "connection"
     TUNING = "tuning"
+    COMPARISON = "comparison"
+    VERIFICATION = "verification"
 
 
 class Flicker(StrEnum):
@@ -169,6 +171,32 @@ class TogglePause:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SetSpeed:
+    """Let a replay go so many times faster than it happened."""
+
+    speed: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class JumpToPlace:
+    """Let a replay go to a place of its timeline, 0 (the first event) … 1 (the last)."""
+
+    place: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTick:
+    """Let a replay go to the tick before (−1), or to the next one (+1)."""
+
+    by: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaveWhatIf:
+    """Replay with the recorded settings again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpenTool:
     """Open a dialog, or bring it to the front."""
 
@@ -191,7 +219,8 @@ OfTheView = (
     PlaceCrosshair | SelectFraction | ToggleLayer | ShowQuantity | ToggleCompare | ToggleFlicker | Flip | ToggleProbe
     | Hover | ShowDetails
 )  # fmt: skip
-OfTheTreatment = AcknowledgeAlarms | TakeSnapshot | TogglePause | OpenTool | Operate | UndoOperation
+OfTheReplay = TogglePause | SetSpeed | JumpToPlace | StepTick | LeaveWhatIf
+OfTheTreatment = AcknowledgeAlarms | TakeSnapshot | OpenTool | Operate | UndoOperation | OfTheReplay
 Action = OfTheView | OfTheTreatment | StepView | DismissNews
 
 

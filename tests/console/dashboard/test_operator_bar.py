@@ -23,6 +23,7 @@ from console.dashboard.screen.header import build_header
 from console.dashboard.screen.model import Tone
 from console.dashboard.screen.news import announced
 from console.dashboard.screen.operator_bar import TOOL_KEYS, build_operator_bar, halted
+from console.dashboard.screen.replay_bar import REPLAY_KEYS
 from console.dashboard.screen.said import Said, SaidHere, said_words, with_unread
 from console.dashboard.screen.view import OpenTool, Operate, Tool, UndoOperation, ViewState
 from console.operations import (
@@ -208,9 +209,9 @@ def test_every_one_tap_event_and_dialog_has_its_button_and_every_dialog_its_key(
     drawn = bar(two)
     assert [tap.action for tap in drawn.taps] == [Operate(operation=TapEvent(label=label)) for label in ONE_TAP]
     assert "TE = 0" in next(tap for tap in drawn.taps if tap.words == "contrast").tooltip
-    assert {tool.action.tool for tool in drawn.tools} == set(Tool) - {Tool.REGISTRATION, Tool.DRAWING}
+    assert {tool.action.tool for tool in drawn.tools} == set(TOOL_KEYS) - {Tool.REGISTRATION, Tool.DRAWING}
     assert list(TOOL_KEYS.values()) == [f"F{number}" for number in range(2, 10)]
-    assert set(TOOL_KEYS) == set(Tool)
+    assert set(TOOL_KEYS) | set(REPLAY_KEYS) == set(Tool)
 
 
 # -- elsewhere on the screen ---------------------------------------------------------------------------------------

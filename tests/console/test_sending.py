@@ -1,4 +1,4 @@
-"""The simulated scanner against real storage providers on loopback: order, associations, statuses, errors."""
+"""Sending to real storage providers on loopback: order, associations, contexts, statuses, errors."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ import time
 
 import numpy as np
 import pytest
-from pydicom.uid import UID, MRImageStorage
-from pynetdicom import AE, evt
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLSLossless,
+    MediaStorageDirectoryStorage,
+    MRImageStorage,
+    generate_uid,
+)
+from pynetdicom import AE, AllStoragePresentationContexts, evt
 from typer.testing import CliRunner
 
-from console.demo.commands import app
+from console.commands import app
 from console.demo.phantom_acquisition import slab
 from console.demo.phantom_headers import Flavour, PhantomPatient, SeriesHeader
 from console.demo.phantom_plan import local
 from console.demo.phantom_series import Acquired, classic_files
 from console.demo.phantom_treatment import Phantom, Treatment
-from console.demo.scanner import ScannerError, dicom_files, send_folder
+from console.sending import SendError, dicom_files, send_folder
 from console.shell import CommandError, address
 
 pytestmark = pytest.mark.network
@@ -61,14 +71,21 @@ def folder(tmp_path):
 class Node:
     """A storage provider that answers as told and remembers what came over which association."""
 
-    def __init__(self, *, title="HOLMIA", classes=(MRImageStorage,), status=lambda dataset: 0x0000):
+    def __init__(
+        self,
+        *,
+        title="HOLMIA",
+        classes=(MRImageStorage,),
+        syntaxes=(ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        status=lambda dataset: 0x0000,
+    ):
         self.received = []
         self.status = status
         self.ae = AE(ae_title=title)
         self.ae.require_called_aet = True
         self.ae.network_timeout = 10
         for sop_class in classes:
-            self.ae.add_supported_context(sop_class)
+            self.ae.add_supported_context(sop_class, list(syntaxes))
         self.server = self.ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)])
         self.port = self.server.socket.getsockname()[1]
 
@@ -148,6 +165,76 @@ def test_a_warning_counts_as_stored(folder, node):
     assert (report.sent, report.refused) == (12, ())
 
 
+def test_a_warning_is_told_in_words(folder, node):
+    provider = node(status=lambda ds: 0xB006 if int(ds.InstanceNumber) == 2 else 0x0000)
+    result = CliRunner().invoke(app, ["send", str(folder), f"127.0.0.1:{provider.port}"], standalone_mode=False)
+    assert result.return_value == 0
+    assert "IM1.dcm was stored with a warning: status 0xB006, Element Discarded." in result.stderr
+    assert "12 instances sent, 2 of them with a warning, 0 refused" in result.stderr
+
+
+def small(path, sop_class, transfer_syntax=ExplicitVRLittleEndian):
+    """The smallest instance of a class; encapsulated where the syntax is compressed."""
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID, ds.PatientID = sop_class, generate_uid(entropy_srcs=[str(path)]), "EM1-004"
+    if transfer_syntax.is_compressed:
+        ds.Rows = ds.Columns = 2
+        ds.BitsAllocated, ds.SamplesPerPixel, ds.PhotometricInterpretation = 8, 1, "MONOCHROME2"
+        ds.PixelData = encapsulate([b"\x01\x02\x03\x04"])
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = transfer_syntax
+    ds.save_as(path, enforce_file_format=True)
+    return ds
+
+
+def test_more_kinds_than_an_association_has_contexts_take_several(tmp_path, node):
+    classes = sorted({cx.abstract_syntax for cx in AllStoragePresentationContexts})[:70]
+    for number, sop_class in enumerate(classes):
+        small(tmp_path / f"{number:03d}.dcm", sop_class)
+    provider = node(classes=classes)
+    report = send_folder(tmp_path, "127.0.0.1", provider.port)
+    assert (report.sent, report.refused) == (70, ())
+    assert [ds.SOPClassUID for _, _, ds in provider.received] == classes
+    assert len({association for association, _, _ in provider.received}) == 2
+
+
+def test_compressed_instances_go_as_they_are_and_a_node_without_their_syntax_is_named(tmp_path, node):
+    sent = small(tmp_path / "one.dcm", MRImageStorage, JPEGLSLossless)
+    small(tmp_path / "two.dcm", MRImageStorage)
+    provider = node(syntaxes=(JPEGLSLossless, ExplicitVRLittleEndian))
+    assert send_folder(tmp_path, "127.0.0.1", provider.port).sent == 2
+    assert provider.received[0][2].PixelData == sent.PixelData
+    report = send_folder(tmp_path, "127.0.0.1", node(syntaxes=(ImplicitVRLittleEndian,)).port)
+    assert report.sent == 1  # uncompressed goes in the syntax that every node has
+    assert [answer.words for answer in report.refused] == [
+        "the node does not take MR Image Storage in JPEG-LS Lossless Image Compression"
+    ]
+
+
+def test_a_single_file_is_sent_and_a_directory_of_media_is_left_out(folder, tmp_path, node):
+    provider = node()
+    assert send_folder(folder / "01_a" / "IM3.dcm", "127.0.0.1", provider.port).sent == 1
+    small(folder / "DICOMDIR", MediaStorageDirectoryStorage)
+    assert send_folder(folder / "01_a", "127.0.0.1", provider.port).sent == 6
+
+
+def test_a_node_that_says_nothing_is_told_from_one_that_is_not_there(folder):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(SendError, match=r"accepts connections but did not answer within 0.5 s"):
+            send_folder(folder, "127.0.0.1", port, timeout_s=0.5)
+    with pytest.raises(SendError, match="the name has no address"):
+        send_folder(folder, "no-such-host.invalid", 104, timeout_s=2)
+
+
+@pytest.mark.parametrize("title", ["", "SEVENTEEN-LETTERS", "A\\B", "TÜBINGEN"])
+def test_what_is_no_title_is_a_usage_error(folder, title):
+    result = CliRunner().invoke(app, ["send", str(folder), "127.0.0.1:104", "--called", title], standalone_mode=False)
+    assert isinstance(result.exception, CommandError)
+    assert result.exception.status == 2
+    assert "is no AE title" in str(result.exception)
+
+
 def test_pace_is_kept(folder, node):
     started = time.monotonic()
     send_folder(folder / "01_a", "127.0.0.1", node().port, pace_s=0.05)
@@ -159,31 +246,33 @@ def test_pace_is_kept(folder, node):
 def test_a_node_that_is_not_there_is_named_in_the_error(folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    with pytest.raises(ScannerError, match=rf"HOLMIA at 127\.0\.0\.1:{port} cannot be reached"):
+    with pytest.raises(SendError, match=rf"HOLMIA at 127\.0\.0\.1:{port} cannot be reached"):
         send_folder(folder, "127.0.0.1", port, timeout_s=2)
 
 
 def test_a_rejected_association_says_why(folder, node):
-    with pytest.raises(ScannerError, match=r"rejected the association of SCANNER: .*AE titles"):
+    with pytest.raises(
+        SendError, match=r"rejected the association of SCANNER: it is not called OTHER: check the called AE title"
+    ):
         send_folder(folder, "127.0.0.1", node().port, called_ae="OTHER")
 
 
 def test_a_node_that_takes_no_mr_is_said_to(folder, node):
     ultrasound = UID("1.2.840.10008.5.1.4.1.1.6.1")
-    with pytest.raises(ScannerError, match="takes none of the kinds of object"):
+    with pytest.raises(SendError, match="takes none of the kinds of object"):
         send_folder(folder, "127.0.0.1", node(classes=(ultrasound,)).port)
 
 
 def test_an_aborting_node_ends_the_sending_with_a_sentence(folder, node):
     provider = node()
     provider.status = lambda ds: provider.server.active_associations[0].abort() or 0x0000
-    with pytest.raises(ScannerError, match=r"did not answer|ended the association"):
+    with pytest.raises(SendError, match=r"did not answer|ended the association"):
         send_folder(folder, "127.0.0.1", provider.port, timeout_s=5)
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path):
     (tmp_path / "readme.txt").write_text("nothing here")
-    with pytest.raises(ScannerError, match="holds no DICOM file"):
+    with pytest.raises(SendError, match="holds no DICOM file"):
         send_folder(tmp_path, "127.0.0.1", 1)
     assert dicom_files(tmp_path) == ()
 

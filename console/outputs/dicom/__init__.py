@@ -1,0 +1,1 @@
+"""What is found, as DICOM objects that other systems read."""
