@@ -25,7 +25,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml scripts/setup.sh
 	@touch $@
 
 test: setup
-	@$(BIN)/python -m pytest -n 3 --dist loadfile -q
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

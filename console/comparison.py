@@ -37,6 +37,8 @@ from quantify.model import Role
 COVERAGE_FACTOR = 2.0
 """A difference is held against so many standard uncertainties: some 95 % of a normal distribution."""
 _HASH = 8
+_ROUNDING = 1e-5
+"""Share of a number below which a difference is one of arithmetic (as in `console.verify`), not of what was changed."""
 _PLAN = ("microspheres", "calibration", "structures", "positions", "vials", "residuals")
 
 
@@ -113,7 +115,7 @@ class Row:
             return Verdict.UNTOLD
         if self.a.words != self.b.words:
             return Verdict.CHANGED
-        if own.change == 0:
+        if abs(own.change) <= _ROUNDING * max(abs(self.a.number or 0.0), abs(self.b.number or 0.0)):
             return Verdict.SAME
         if own.u_shared is None or own.u_separate is None:
             return Verdict.CHANGED

@@ -18,7 +18,7 @@ LEGEND = (
     f"▲ beyond: more than {COVERAGE_FACTOR:g} u even if A and B share no error · "
     f"◇ between: more than {COVERAGE_FACTOR:g} u if they share all errors, less if none · "
     f"○ within: less than {COVERAGE_FACTOR:g} u in either case · "
-    "Δ differs: no uncertainty of the difference is known · = same"
+    "Δ differs: no uncertainty of the difference is known · = same, to 1e-5"
 )
 _SIGNS = {
     Verdict.SAME: "=",

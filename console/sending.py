@@ -15,6 +15,7 @@ from typing import Literal
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, MediaStorageDirectoryStorage
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -28,6 +29,7 @@ SendProgress = Callable[[int, int], None]
 Context = tuple[str, str]
 """SOP class and transfer syntax."""
 
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _MOST_CONTEXTS = 128
 """Of one association: their numbers are odd and below 256 (PS3.8, 9.3.2.2)."""
 
@@ -278,8 +280,11 @@ def _send_one(node: _Node, association: Association, path: Path) -> Answer:
         kind, coding = UID(context[0]).name, UID(context[1]).name
         return Answer(path=path, status=None, comment=f"the node does not take {kind} in {coding}")
     try:
-        answer = association.send_c_store(dcmread(path))
-    except (ValueError, AttributeError) as error:
+        dataset = dcmread(path)
+        if _is_cut_short(dataset):
+            return Answer(path=path, status=None, comment="the file is cut short: pixels are missing; it was not sent")
+        answer = association.send_c_store(dataset)
+    except (ValueError, AttributeError, EOFError) as error:
         return Answer(path=path, status=None, comment=f"it cannot be encoded: {error}")
     status = answer.get("Status") if isinstance(answer, Dataset) else None
     if status is None:
@@ -287,6 +292,14 @@ def _send_one(node: _Node, association: Association, path: Path) -> Answer:
             f"{node} did not answer within {node.timeout_s:g} s for {path.name}; check that it runs, and the network."
         )
     return Answer(path=path, status=int(status), comment=str(answer.get("ErrorComment", "")))
+
+
+def _is_cut_short(dataset: Dataset) -> bool:
+    """Whether an image lacks pixels: pydicom reads what there is without a word, and a node would store it."""
+    if "Rows" not in dataset or dataset.file_meta.TransferSyntaxUID.is_compressed:
+        return False
+    held = next((len(dataset[name].value) for name in _PIXELS if name in dataset), 0)
+    return held < get_expected_length(dataset)
 
 
 def _context(path: Path) -> Context:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -52,6 +52,16 @@ def stop_on_signals() -> Callable[[], bool]:
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
     return asked.is_set
+
+
+def refuse_another_patient(paths: Iterable[str]) -> None:
+    """Refuse ``--set patient...``: it changes no result, and what it names is in no treatment file to be kept back."""
+    for path in paths:
+        if path.replace('"', "").replace("'", "").split(".")[0].strip() == "patient":
+            raise CommandError(
+                f"--set {path} would change whose treatment it is, not what is computed; leave it out.",
+                status=EXIT_USAGE,
+            )
 
 
 def open_record(path: Path, *, read_only: bool = True) -> Record:

@@ -28,8 +28,10 @@ _ROUNDED = {"dvh.dose_Gy": 1e-3, "dvh.volume_fraction": 1e-5}
 _SMALL = {"translation_mm": 1.0, "rotation_deg": 1.0, "deviation_pct": 100.0, "centre_lps_mm": 1.0}
 """What may be near zero, and what its difference is relative to then, in its own unit."""
 _NO_DOSES: Mapping[str, float] = {}
-_RELATIVE_TO_DOSE = ("deviation_Gy", "intercept_Gy", "prediction_interval_Gy", "low_95_Gy", "low_95")
+_RELATIVE_TO_DOSE = ("deviation_Gy", "intercept_Gy", "prediction_interval_Gy", "low_95_Gy")
 """Differences of doses: relative to the volume's mean dose where they are smaller."""
+_RELATIVE_TO_OTHER_END = "low_95"
+"""Of an interval in whatever unit: it may be near zero, its other end is not."""
 
 
 class Verdict(StrEnum):
@@ -175,9 +177,12 @@ def largest_difference(
     equal within their last digit.
     """
     if isinstance(first, Mapping) and isinstance(second, Mapping):
-        if not first.keys() <= second.keys():
-            return math.inf, where
+        missing = next((key for key in first if key not in second), None)
+        if missing is not None:
+            return math.inf, f"{where}.{missing}".lstrip(".")
         doses = _mean_doses(second.get("volumes")) or doses_gy
+        if isinstance(end := second.get("high_95"), int | float):
+            dose_gy = float(end)  # from here on in the unit of the interval
         parts = [
             largest_difference(
                 first[k],
@@ -215,7 +220,8 @@ def _relative(a: float, b: float, where: str, dose_gy: float) -> float:
     if abs(a - b) <= 1.5 * step:
         return min(abs(a - b) / max(abs(a), abs(b)), TOLERANCE)
     key = path.rpartition(".")[2]
-    floor = abs(dose_gy) if key in _RELATIVE_TO_DOSE else _SMALL.get(key, 0.0)
+    relative = key in _RELATIVE_TO_DOSE or key == _RELATIVE_TO_OTHER_END
+    floor = abs(dose_gy) if relative else _SMALL.get(key, 0.0)
     return abs(a - b) / max(abs(a), abs(b), floor)
 
 

@@ -17,7 +17,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
         "the hash of the settings covers more settings: it differs though no value was changed",
     ),
 }
-"""What changed in each version that can change a result or how it is told. Mean doses moved by less than 1e-6 of them."""
+"""What changed in each version that can change a result or how it is told; mean doses moved by less than 1e-6."""
 
 
 def recorded_by(record: Record) -> tuple[str, ...]:

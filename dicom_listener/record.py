@@ -156,7 +156,8 @@ class Record:
             else:
                 record.close()
                 return sound
-        record.damage, record._sound_rows = fault, rows
+        # It goes into outputs: which folder of whose computer the file lies in is nobody's business there.
+        record.damage, record._sound_rows = fault.replace(str(path), path.name), rows
         return record
 
     def append(

@@ -25,6 +25,7 @@ from screens.course import whole_treatment
 from screens.dialog_drawing import DialogPicture, draw_dialog, draw_start
 from screens.dialogs import all_dialogs
 from screens.drawing import Picture, Size, draw, quiet
+from screens.report_page import ReportPage, draw_page
 from screens.states import all_states
 
 from console.dashboard.app import create_application
@@ -73,6 +74,13 @@ SHOWN: dict[str, tuple[str, Size]] = {
             "tuning",
             "tuning_promotion",
             "settings_changed",
+            "replay",
+            "replay_jumping",
+            "verification",
+            "comparison",
+            "replay_what_if",
+            "report_1",
+            "report_2",
         )
     },
     "laptop": ("console", SIZES["1366x768"]),
@@ -109,7 +117,10 @@ class Start:
     name: str = "start"
 
 
-def _draw(picture: Picture | DialogPicture | Start, target: Path, size: Size, folder: Path) -> None:
+Drawn = Picture | DialogPicture | Start | ReportPage
+
+
+def _draw(picture: Drawn, target: Path, size: Size, folder: Path) -> None:
     small = target.parent == IMAGES
     match picture:
         case Picture():
@@ -118,9 +129,11 @@ def _draw(picture: Picture | DialogPicture | Start, target: Path, size: Size, fo
             draw_dialog(picture, target, size, small=small)
         case Start(at=at):
             draw_start(folder, at, target, small=small)
+        case ReportPage():
+            draw_page(picture, target, small=small)
 
 
-def pictures(folder: Path) -> Iterator[Picture | DialogPicture | Start]:
+def pictures(folder: Path) -> Iterator[Drawn]:
     """Every state; the treatments are written, sent and computed once."""
     tell("three treatments: four fractions at one position; two positions; one without structures")
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as beside:
@@ -133,6 +146,7 @@ def pictures(folder: Path) -> Iterator[Picture | DialogPicture | Start]:
     yield from all_states(whole, two, without)
     yield Start(at=whole["setup"].at)
     yield from all_dialogs(whole, two)
+    yield from (ReportPage(name=f"report_{n}", snapshot=whole["confirmed"].snapshot, number=n) for n in (1, 2))
 
 
 def _targets(picture: str, *, everything: bool) -> Iterator[tuple[Path, Size]]:

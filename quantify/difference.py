@@ -20,8 +20,9 @@ from quantify.model import ParametricMap, Reason, Role
 class Difference:
     """B − A of one number, in the number's unit. None, with ``why``, where there is no difference to tell.
 
-    ``change_pct`` is relative to A. The uncertainty (k = 1) lies between ``u_shared`` (A and B share all errors:
-    |u_B − u_A|) and ``u_separate`` (they share none: root of the sum of squares).
+    ``change_pct`` is relative to A; None where A is not positive, which would turn its sign. The uncertainty (k = 1)
+    lies between ``u_shared`` (A and B share all errors: |u_B − u_A|) and ``u_separate`` (they share none: root of the
+    sum of squares).
     """
 
     change: float | None = None
@@ -39,7 +40,7 @@ def difference(a: float | None, b: float | None, u_a: float | None = None, u_b: 
     known = u_a is not None and u_b is not None and math.isfinite(u_a) and math.isfinite(u_b)
     return Difference(
         change=b - a,
-        change_pct=100.0 * (b - a) / a if a != 0 else None,
+        change_pct=100.0 * (b - a) / a if a > 0 else None,
         u_shared=abs((u_b or 0.0) - (u_a or 0.0)) if known else None,
         u_separate=math.hypot(u_a or 0.0, u_b or 0.0) if known else None,
     )

@@ -26,7 +26,7 @@ from console.outputs.error import OutputError
 from console.outputs.identity import Identified, Identity
 from console.outputs.results import results_document
 from console.outputs.wording import RESEARCH_USE
-from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, open_record, say
+from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, open_record, refuse_another_patient, say
 from console.snapshot import Snapshot
 from dicom_listener.record import Record
 
@@ -130,6 +130,7 @@ def version_of(text: str) -> tuple[str, int]:
 
 def _asked(file: Path, sets: list[str], versions: list[str]) -> _Asked:
     overrides = parse_set(sets)
+    refuse_another_patient(overrides)
     volumes: dict[str, int] = {}
     for name, number in map(version_of, versions):
         if volumes.setdefault(name, number) != number:

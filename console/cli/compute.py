@@ -21,11 +21,13 @@ from console.computed import NoSuchVersionError, computed
 from console.engine import AlarmFound, Engine, FractionComputed, SeriesComplete, Update
 from console.outputs.folder import write_outputs
 from console.outputs.results import alarm_document, fraction_document
+from console.outputs.rounding import lower_bound
 from console.session import Session
 from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, now, open_record, say, stop_on_signals
 from console.snapshot import Snapshot
 from dicom_listener.decoding import DecodingProcess
-from quantify.findings import FractionStatus
+from quantify.findings import FractionStatus, VolumeStatistics, VolumeStatus
+from quantify.model import Role
 
 
 @app.command()
@@ -169,20 +171,30 @@ def _summarise(snapshot: Snapshot, out: Path) -> None:
         if result.error is not None:
             say(f"{result.label}: {result.error}")
             continue
+        bound = any(v.role is Role.LIVER and v.status is VolumeStatus.LOWER_BOUND for v in result.volumes.values())
         recovery = (
-            "recovery unknown" if result.recovery_ratio is None else f"recovery {100 * result.recovery_ratio:.0f} %"
+            "recovery unknown"
+            if result.recovery_ratio is None
+            else f"recovery {'≥ ' if bound else ''}{100 * result.recovery_ratio:.0f} %"
         )
         doses = "; ".join(
-            f"{name} {s.dose_mean_gy:.1f} ± {s.dose_mean_u_gy or 0:.1f} Gy"
-            for name, s in result.volumes.items()
-            if s.dose_mean_gy is not None
+            f"{name} {_mean_words(s)}" for name, s in result.volumes.items() if s.dose_mean_gy is not None
         )
-        say(f"{result.label}: {doses or 'maps only'}; {recovery}")
+        provisional = "PROVISIONAL: " if result.status is FractionStatus.PROVISIONAL else ""
+        say(f"{result.label}: {provisional}{doses or 'maps only'}; {recovery}")
     for remark in snapshot.structure_remarks:
         say(f"Note: {remark}")
     for raised in snapshot.alarms:
         say(f"{raised.alarm.priority} alarm: {raised.alarm.text}")
     say(f"Results are in {out}. For research use only.")
+
+
+def _mean_words(statistics: VolumeStatistics) -> str:
+    """A mean dose with its uncertainty; one that is a bound is told as one, and none has ± 0 that is not known."""
+    mean, u = statistics.dose_mean_gy, statistics.dose_mean_u_gy
+    if statistics.status is VolumeStatus.LOWER_BOUND:
+        return lower_bound(mean, u, "Gy")
+    return f"≈ {mean:.1f} Gy (its uncertainty is not known)" if u is None else f"{mean:.1f} ± {u:.1f} Gy"
 
 
 def _why_nothing(snapshot: Snapshot) -> str:

@@ -19,7 +19,7 @@ from console.computed import computed
 from console.outputs.error import OutputError
 from console.outputs.export_targets import TARGETS, Target, chosen_targets
 from console.outputs.wording import RESEARCH_USE
-from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, open_record, say
+from console.shell import EXIT_DONE, EXIT_PARTLY, EXIT_USAGE, CommandError, open_record, refuse_another_patient, say
 from console.snapshot import Snapshot
 from console.treatment import Treatment, fold, injections
 from dicom_listener.decoding import DecodingProcess
@@ -58,6 +58,7 @@ def export(
     except ValueError as error:
         raise CommandError(str(error), status=EXIT_USAGE) from None
     overrides = parse_set(sets or [])
+    refuse_another_patient(overrides)
     wanted = _asked_fractions(fractions or [], targets)
     if overrides and not any(target.computed for target in targets):
         raise CommandError(

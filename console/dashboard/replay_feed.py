@@ -90,7 +90,9 @@ class ReplayFeed(QObject):
                 return Told(computing=message.computing) if message.computing else None
             return Told(snapshot=message, reached=self._reached)
         self._reached = message
-        if jumping and message.seq != self._target:
+        # A target beyond what the engine has read, of a file that has grown since: its end is as far as it goes.
+        beyond = self._target is not None and message.ended and message.seq < self._target
+        if jumping and message.seq != self._target and not beyond:
             return None
         self._target = None
         return Told(snapshot=self._snapshot, reached=message, elsewhere=jumping)

@@ -47,6 +47,7 @@ from console.dashboard.screen.view import (
     ToggleLayer,
     TogglePause,
     ToggleProbe,
+    Tool,
 )
 from console.snapshot import Mode
 
@@ -69,7 +70,10 @@ _KEYS: dict[Qt.Key, Action] = {
     Qt.Key.Key_Return: DismissNews(),
     Qt.Key.Key_Enter: DismissNews(),
 }
-_TOOL_KEYS: dict[Qt.Key, Action] = {Qt.Key[f"Key_{name}"]: OpenTool(tool=tool) for tool, name in TOOL_KEYS.items()}
+_TOOL_KEYS: dict[Qt.Key, Action] = {
+    **{Qt.Key[f"Key_{name}"]: OpenTool(tool=tool) for tool, name in TOOL_KEYS.items()},
+    Qt.Key.Key_F10: OpenTool(tool=Tool.COMPARISON),
+}
 _REPLAY_KEYS: dict[Qt.Key, Action] = {
     **{Qt.Key[f"Key_{name}"]: OpenTool(tool=tool) for tool, name in REPLAY_KEYS.items()},
     Qt.Key.Key_Comma: StepTick(by=-1),

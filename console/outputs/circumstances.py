@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from config.settings import DisplaySettings
-from console.outputs.nifti import map_hashes
+from console.outputs.nifti import map_hashes, what_if_document
 from console.snapshot import Binding, PlanRevision, RaisedAlarm, Snapshot
 from dicom_listener.images import SeriesState
 from quantify.findings import Alarm, Injection
@@ -60,7 +60,7 @@ def circumstances(snapshot: Snapshot, zone: ZoneInfo) -> dict[str, Any]:
             else {"position": snapshot.awaited[0], "fraction": snapshot.awaited[1]},
             "latest_acquired_at": moment_text(snapshot.latest_acquired_at, zone),
             "clock_offset_s": snapshot.clock_offset_s,
-            "what_if": {key: _plain(value) for key, value in sorted(snapshot.overrides.items())},
+            "what_if": what_if_document(snapshot.overrides),
         },
         "plan": {key: mapping[key] for key in _PLAN_KEYS if key in mapping},
         "settings": {}
@@ -96,11 +96,6 @@ def record_document(snapshot: Snapshot, zone: ZoneInfo) -> dict[str, Any]:
         "alarms": [_raised(raised, zone) for raised in snapshot.alarms],
         "revisions": [_revision(revision, zone) for revision in snapshot.revisions],
     }
-
-
-def _plain(value: object) -> object:
-    """A value of ``--set`` as JSON has it."""
-    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
 
 
 def _display(display: DisplaySettings) -> dict[str, Any]:

@@ -20,8 +20,10 @@ from quantify.model import Role
 
 # Okabe and Ito, without the yellow that paper swallows; black is the healthy liver's.
 _COLOURS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a5195")
-_MARKERS = "soD^vPX*"
+_MARKERS = "soDphPX*"
+"""None of them is a triangle: that is a lower bound."""
 _PLOTTED = (Role.TUMOUR, Role.HEALTHY_LIVER)
+_BOUND = "^"
 _DPI = 200
 _WIDTH_IN, _PANEL_IN = 7.3, 3.1
 _LETTERS: Any = {"font.family": "DejaVu Sans", "font.size": 8.0, "axes.linewidth": 0.7, "text.parse_math": False}
@@ -56,7 +58,7 @@ def trend_figure(comparison: Comparison) -> bytes | None:
                 place.axis((0.0, wide, 0.0, high))
         for place in places.ravel()[len(panels) :]:
             place.set_visible(False)
-        _legend(figure, looks, "points ± u (k = 1)")
+        _legend(figure, looks, "points ± u (k = 1)", bounds=True)
         return _png(figure)
 
 
@@ -143,7 +145,7 @@ def _draw_trend(place: Axes, letter: str, results: Sequence[FractionResult], loo
                 continue
             bound = own.status is VolumeStatus.LOWER_BOUND
             u = None if bound else own.dose_mean_u_gy
-            style = "^" if bound else marker
+            style = _BOUND if bound else marker
             place.errorbar(
                 [x], [own.dose_mean_gy], yerr=None if u is None else [u], fmt=style, color=colour,
                 markerfacecolor=face, markersize=size, elinewidth=1.0, capsize=2.5,
@@ -192,7 +194,7 @@ def _curve_word(own: VolumeStatistics | None) -> str:
     return "≥" if own.status is VolumeStatus.LOWER_BOUND else ""
 
 
-def _legend(figure: Figure, looks: dict[str, tuple[str, str]], about: str) -> None:
+def _legend(figure: Figure, looks: dict[str, tuple[str, str]], about: str, *, bounds: bool = False) -> None:
     # Behind a space: a name that begins with an underscore would be left out.
     handles = [
         Line2D([], [], color=colour, marker=marker, label=f" {drawable(name)}")
@@ -202,6 +204,8 @@ def _legend(figure: Figure, looks: dict[str, tuple[str, str]], about: str) -> No
         Line2D([], [], color="#333333", linestyle="-", label="A: filled, solid"),
         Line2D([], [], color="#333333", linestyle="--", label=f"B: open, dashed; {about}"),
     ]
+    if bounds:
+        handles.append(Line2D([], [], color="#333333", marker=_BOUND, linestyle="", label="≥ lower bound"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
 
 

@@ -21,7 +21,7 @@ def write_rtdose(job: Job, target: str) -> None:
     """RTDOSE of every fraction, and the structure set and plan that they refer to."""
     own = job.exported
     made = [
-        job.save(target, f"dose_{_suffix(result)}.dcm", lambda result=result: rtdose(own, result))  # type: ignore[misc]
+        job.save(target, f"dose_{_suffix(job, result)}.dcm", lambda result=result: rtdose(own, result))  # type: ignore[misc]
         for result, _ in job.fractions(target)
     ]
     if any(made):
@@ -34,7 +34,7 @@ def write_seg(job: Job, target: str) -> None:
     own = job.exported
     job.save(target, "volumes.dcm", lambda: segmentation(own))
     for result, _ in job.fractions(target):
-        name = f"reasons_{_suffix(result)}.dcm"
+        name = f"reasons_{_suffix(job, result)}.dcm"
         job.save(target, name, lambda result=result: reasons_segmentation(own, result))  # type: ignore[misc]
 
 
@@ -45,7 +45,7 @@ def write_parametric_map(job: Job, target: str) -> None:
         for quantity in _QUANTITIES:
             job.save(
                 target,
-                f"{quantity}_{_suffix(result)}.dcm",
+                f"{quantity}_{_suffix(job, result)}.dcm",
                 lambda result=result, quantity=quantity: parametric_map(own, result, quantity),  # type: ignore[misc]
             )
 
@@ -61,12 +61,12 @@ def write_maps(job: Job, target: str) -> None:
     for result, _ in job.fractions(target):
         for kind, arrays in (("maps", map_arrays(result)), ("derived", derived_arrays(result))):
             for name, (values, grid) in arrays.items():
-                stem = f"{target}/{kind}/{name}_{_suffix(result)}"
+                stem = f"{target}/{kind}/{name}_{_suffix(job, result)}"
                 write_nifti(job.path(f"{stem}.nii.gz"), values, grid)
                 document = job.identity.document(sidecar(job.snapshot, result, name, values, grid))
                 text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
                 job.text(f"{stem}.json", f"{text}\n")
 
 
-def _suffix(result: FractionResult) -> str:
-    return f"{result.position}_f{result.fraction}"
+def _suffix(job: Job, result: FractionResult) -> str:
+    return f"{job.identity.text(result.position)}_f{result.fraction}"

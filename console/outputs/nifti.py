@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,14 @@ def write_nifti(path: Path, values: NDArray[np.generic], grid: Grid) -> None:
     path.write_bytes(gzip.compress(image.to_bytes(), compresslevel=6, mtime=0))
 
 
+def what_if_document(overrides: Mapping[str, object]) -> dict[str, Any]:
+    """What was laid over the recorded settings, as JSON has it; empty for the treatment as recorded."""
+    return {
+        key: value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+        for key, value in sorted(overrides.items())
+    }
+
+
 def sidecar(
     snapshot: Snapshot, result: FractionResult, name: str, values: NDArray[np.generic], grid: Grid
 ) -> dict[str, Any]:
@@ -106,6 +115,7 @@ def sidecar(
             "record_head": snapshot.head_hash,
             "record_damage": snapshot.damage,
         },
+        "what_if": what_if_document(snapshot.overrides),
     }
     if name == "reason":
         return document | {"reasons": {str(int(reason)): reason.sentence for reason in Reason}}

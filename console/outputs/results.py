@@ -168,7 +168,9 @@ def csv_text(document: Mapping[str, Any]) -> str:
     software = document["software"]
     origin = f"Holmia {software['version']}, settings {software['settings_sha256']}, record {software['record_head']}"
     damage = f"; TREATMENT FILE DAMAGED: {software['record_damage']}" if software["record_damage"] else ""
-    writer.writerow([f"# {document['research_use']}", f"{origin}{damage}"])
+    laid = ", ".join(f"{key} = {value}" for key, value in document["state"]["what_if"].items())
+    what_if = f"; A WHAT-IF, NOT THE TREATMENT AS RECORDED: {laid}" if laid else ""
+    writer.writerow([f"# {document['research_use']}", f"{origin}{damage}{what_if}"])
     writer.writerow([*head, "volume", *volume_keys, *(f"trend_{key}" for key in trend_keys)])
     for fraction in document["fractions"]:
         own = [fraction[key] for key in head]

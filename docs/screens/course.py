@@ -292,8 +292,21 @@ def _in_two_parts(course: Course, files: Sequence[Path]) -> None:
 
 
 def _drafted(active: Moment, promoted: Moment) -> Moment:
-    """What the draft's engine told before it was promoted: the same results, laid over the plan that was in force."""
-    return replace(active, snapshot=replace(promoted.snapshot, loaded=active.snapshot.loaded, overrides=DRAFT))
+    """What the draft's engine told before it was promoted: the results of its settings, of the same events."""
+    own = promoted.snapshot
+    snapshot = replace(
+        active.snapshot,
+        plan=own.plan,
+        settings=own.settings,
+        settings_sha256=own.settings_sha256,
+        results=own.results,
+        inputs=own.inputs,
+        results_inputs=own.results_inputs,
+        methods=own.methods,
+        alarms=own.alarms,
+        overrides=DRAFT,
+    )
+    return replace(active, snapshot=snapshot)
 
 
 def _recalibrated(plan: dict[str, Any]) -> dict[str, Any]:

@@ -19,10 +19,12 @@ from PySide6.QtWidgets import QApplication, QWidget
 from config.settings import Settings
 from console.dashboard.app import Dashboard
 from console.dashboard.dialogs import connection_dialog
+from console.dashboard.dialogs.comparison_dialog import ComparisonDialog
 from console.dashboard.dialogs.connection_dialog import ConnectionDialog
 from console.dashboard.dialogs.start_dialog import StartDialog
-from console.dashboard.dialogs.tool_dialog import Services, ToolDialog
+from console.dashboard.dialogs.tool_dialog import Replayed, Services, ToolDialog
 from console.dashboard.dialogs.tuning_dialog import TuningDialog
+from console.dashboard.dialogs.verification_dialog import VerificationDialog
 from console.dashboard.screen.view import Tool
 from console.dashboard.tools import make_tool
 from console.readiness import ok
@@ -35,6 +37,7 @@ _OPERATOR, _PORT = "M. Visser", 11112
 _ADDRESS, _NAME = "192.0.2.20", "console-1"
 """Of this machine, in the pictures (RFC 5737)."""
 _ROUNDS, _WAIT_S = 6, 20.0
+_NOTHING: dict[str, object] = {}
 _TREATMENTS = ("EM1-003.holmia", "EM1-002.holmia")
 
 
@@ -50,15 +53,22 @@ class DialogPicture:
     until: Callable[[Any], bool] = lambda _: True
     """Whether everything stands there that was to come by itself."""
     listening: bool = True
+    mode: Mode = Mode.LIVE
+    make_engine: Callable[..., Any] | None = None
+    """Makes what stands for the engine of a dialog that computes; None for its own."""
 
 
-class _Computed:
-    """Stands for the draft's engine: what it tells is handed to the panel by the picture."""
+class Told:
+    """Stands for an engine: what it would have computed is told when it is started."""
 
     failure = ""
 
+    def __init__(self, tell: Callable[[], object] = lambda: None) -> None:
+        self._tell = tell
+
     def start(self) -> None:
-        """Nothing is started."""
+        """Tell it."""
+        self._tell()
 
     def lay_over(self, _overrides: object) -> None:
         """It is computed already."""
@@ -70,7 +80,7 @@ class _Computed:
 def draw_dialog(picture: DialogPicture, target: Path, size: Size, *, small: bool) -> None:
     """Draw a dialog over a window of that size and write it, `small` with fewer colours."""
     moment = picture.moment
-    dashboard = Dashboard(mode=Mode.LIVE, clock=lambda: moment.at, on_operator_action=lambda _: None)
+    dashboard = Dashboard(mode=picture.mode, clock=lambda: moment.at, on_operator_action=lambda _: None)
     dashboard.receive(moment.snapshot)
     dashboard.stop()
     dashboard.window.resize(*size)
@@ -79,7 +89,7 @@ def draw_dialog(picture: DialogPicture, target: Path, size: Size, *, small: bool
     dashboard.window.show()
     settle()
     with _machine(moment.file, listening=picture.listening):
-        dialog = _made(picture.tool, dashboard.window, moment.file)
+        dialog = _made(picture, dashboard.window)
         dialog.receive(moment.snapshot, moment.at)
         dialog.show()
         settle()
@@ -140,13 +150,27 @@ def tune(draft: Snapshot, typed: dict[str, object]) -> Callable[[TuningDialog], 
     return done
 
 
-def _made(tool: Tool, window: QWidget, file: Path) -> ToolDialog:
-    services = Services(
-        operate=lambda _: "", settings=Settings(), record=file, port=_PORT, operator=lambda: _OPERATOR, mode=Mode.LIVE
+def _made(picture: DialogPicture, window: QWidget) -> ToolDialog:
+    replayed = Replayed(
+        at_end=lambda: True, go_to_end=lambda: None, compute_with=lambda _: "", overrides=lambda: _NOTHING
     )
-    if tool is Tool.TUNING:
-        return TuningDialog(window, services, make_engine=lambda *_: _Computed())
-    return make_tool(tool, window, services)
+    services = Services(
+        operate=lambda _: "",
+        settings=Settings(),
+        record=picture.moment.file,
+        port=_PORT,
+        operator=lambda: _OPERATOR,
+        mode=picture.mode,
+        replayed=replayed if picture.mode is Mode.REPLAY else None,
+    )
+    match picture.tool, picture.make_engine:
+        case Tool.TUNING, _:  # what a draft's engine tells is handed to the panel by the picture
+            return TuningDialog(window, services, make_engine=lambda *_: Told())
+        case Tool.VERIFICATION, make if make is not None:
+            return VerificationDialog(window, services, make)
+        case Tool.COMPARISON, make if make is not None:
+            return ComparisonDialog(window, services, make)
+    return make_tool(picture.tool, window, services)
 
 
 @contextlib.contextmanager

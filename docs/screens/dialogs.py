@@ -20,6 +20,7 @@ from console.snapshot import Snapshot
 from screens import changes
 from screens.course import DRAFT, REASON, Moment, middle_lps_mm
 from screens.dialog_drawing import DialogPicture, echo, settle, tune
+from screens.replayed import dialogs_of_a_replay
 
 Moments = Mapping[str, Moment]
 Do = Callable[[Any], None]
@@ -37,6 +38,7 @@ def all_dialogs(whole: Moments, two_positions: Moments) -> Iterator[DialogPictur
     yield from _volumes(whole, two_positions)
     yield from _drawing(whole)
     yield from _tuning(whole)
+    yield from dialogs_of_a_replay(whole)
 
 
 def _of(

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 
 from console.dashboard.app import Dashboard, render_png
 from console.dashboard.screen.model import Cell, Tone
+from console.dashboard.screen.replay_bar import Played, outdated_words
 from console.dashboard.screen.said import SaidHere
 from console.dashboard.screen.view import Action
 from console.dashboard.window import DashboardWindow
@@ -44,6 +45,8 @@ class Picture:
     actions: tuple[Action, ...] = ()
     said: SaidHere = field(default_factory=SaidHere)
     """What was said in this window."""
+    played: Played | None = None
+    """How the replay stands, where it is one."""
     part: Callable[[DashboardWindow], QWidget] | None = None
     """Of the window, where it is not all of it."""
     opened: Callable[[DashboardWindow], None] | None = None
@@ -65,6 +68,8 @@ def draw(picture: Picture, target: Path, size: Size, *, small: bool) -> None:
         on_operator_action=lambda _: None,
         machine_status=lambda: picture.machine,
         said=lambda _: picture.said,
+        outdated=lambda snapshot: "" if picture.played is None else outdated_words(picture.played, snapshot),
+        played=lambda: picture.played,
     )
     window = dashboard.window
     for earlier in picture.before:

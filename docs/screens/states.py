@@ -29,6 +29,7 @@ from dicom_listener.events import Kind
 from screens import changes
 from screens.course import Moment
 from screens.drawing import HEALTHY, Picture
+from screens.replayed import replays
 
 _NAME = "J. Jansen"
 _LISTENING, _ROOM = HEALTHY
@@ -44,6 +45,7 @@ def all_states(whole: Moments, two_positions: Moments, no_structures: Moments) -
     yield from _faults(whole)
     yield from _alarms(whole)
     yield from _views(whole)
+    yield from replays(whole)
     yield _of("two_positions", two_positions["result_3"])
     yield _of("no_structures", no_structures["result_2"])
 
@@ -158,8 +160,6 @@ def _views(m: Moments) -> Iterator[Picture]:
         yield _of(name, last, actions=actions)
     yield _of("glance_mode", m["result_4"], opened=DashboardWindow.toggle_glance)
     yield _of("help", last, opened=lambda window: window.overlay.toggle())
-    replaying = (Cell(text="replaying treatment.holmia, ×10", tone=Tone.MUTED),)
-    yield _of("replay", m["result_2"], mode=Mode.REPLAY, machine=replaying)
     yield _of("demo", m["result_2"], mode=Mode.DEMO)
 
 

@@ -282,6 +282,13 @@ def test_the_table_has_a_row_for_every_fraction_and_volume():
     assert dict(zip(header, body[2], strict=False))["error"] == "its series is not complete"
 
 
+def test_a_table_of_a_what_if_says_so_in_its_first_line():
+    tried = replace(SNAPSHOT, overrides={"quantification.fit": "arlo"})
+    first, as_recorded = (results_csv(own).splitlines()[0] for own in (tried, SNAPSHOT))
+    assert "A WHAT-IF, NOT THE TREATMENT AS RECORDED: quantification.fit = arlo" in first
+    assert "WHAT-IF" not in as_recorded
+
+
 def test_an_empty_treatment_can_be_written():
     document = results_document(Snapshot())
     assert document["fractions"] == document["alarms"] == []

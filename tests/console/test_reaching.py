@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from config.settings import SiteSettings
 from console.commands import app
-from console.demo.commands import app as demo_app
 from console.reaching import reach
 from console.readiness import Level
 from console.shell import CommandError
@@ -183,7 +182,7 @@ def test_the_simulated_scanner_sends_over_tls(secured, pki, tmp_path, real_data)
     for path in sorted((real_data / "siemens_gre_6echo").glob("*.dcm"))[:3]:
         (folder / path.name).write_bytes(path.read_bytes())
     done = CliRunner().invoke(
-        demo_app, ["send", str(folder), f"127.0.0.1:{secured.port}", "--site", str(site)], standalone_mode=False
+        app, ["send", str(folder), f"127.0.0.1:{secured.port}", "--site", str(site)], standalone_mode=False
     )
     assert done.return_value == 0, done.output
     stored = [e for e in secured.record.events(limit=10_000) if e.kind == Kind.INSTANCE_STORED]

@@ -153,6 +153,16 @@ def test_several_associations_share_a_folder(folder, node):
     assert len({association for association, _, _ in provider.received}) == 6
 
 
+def test_an_image_that_is_cut_short_is_refused_and_never_sent(folder, node):
+    whole = sorted(folder.rglob("*.dcm"))[0]
+    whole.write_bytes(whole.read_bytes()[:-10])
+    provider = node()
+    report = send_folder(folder, "127.0.0.1", provider.port)
+    assert (report.sent, len(provider.received)) == (11, 11)
+    assert [(own.path, own.status) for own in report.refused] == [(whole, None)]
+    assert "cut short" in report.refused[0].words
+
+
 def test_refused_instances_are_reported_and_the_rest_is_sent(folder, node):
     provider = node(status=lambda ds: 0xA700 if int(ds.InstanceNumber) == 2 else 0x0000)
     report = send_folder(folder, "127.0.0.1", provider.port)

@@ -21,7 +21,7 @@ from console.outputs.results import fraction_document
 from console.outputs.wording import software_version
 from console.provenance import Provenance, provenance
 from console.session import Session
-from console.verify import Verdict, largest_difference, recomputed, verification
+from console.verify import TOLERANCE, Verdict, largest_difference, recomputed, verification
 from dicom_listener.events import Event, Kind
 from dicom_listener.record import Record
 
@@ -232,9 +232,9 @@ def test_a_file_that_nobody_looked_at_has_nothing_to_compare(tmp_path):
     [
         ({"a": 1.0}, {"a": 1.0}, (0.0, "")),
         ({"a": 1.0, "b": {"c": [1.0, 2.0]}}, {"a": 1.0, "b": {"c": [1.0, 2.2]}}, (0.2 / 2.2, "b.c[1]")),
-        ({"a": 1}, {"b": 1}, (math.inf, "")),
+        ({"a": 1}, {"b": 1}, (math.inf, "a")),
         ({"a": 1}, {"a": 1, "new": 2}, (0.0, "")),
-        ({"a": 1, "gone": 2}, {"a": 1}, (math.inf, "")),
+        ({"a": 1, "gone": 2}, {"a": 1}, (math.inf, "gone")),
         ({"dvh": {"dose_Gy": [0.001]}}, {"dvh": {"dose_Gy": [0.002]}}, (1e-5, "dvh.dose_Gy[0]")),
         ({"dvh": {"dose_Gy": [0.001]}}, {"dvh": {"dose_Gy": [0.003]}}, (2 / 3, "dvh.dose_Gy[0]")),
         ({"translation_mm": [1e-9]}, {"translation_mm": [3e-9]}, (2e-9, "translation_mm[0]")),
@@ -255,3 +255,14 @@ def test_the_largest_difference_and_where_it_is(first, second, expected):
     difference, where = largest_difference(first, second)
     assert difference == pytest.approx(expected[0])
     assert where == expected[1]
+
+
+def test_the_low_end_of_an_interval_is_held_against_its_other_end_and_not_against_a_dose_of_other_unit():
+    def volume(key, low, high):
+        return {"volumes": {"T": {"dose_mean_Gy": 144.0, "intervals": {key: {"low_95": low, "high_95": high}}}}}
+
+    difference, where = largest_difference(volume("coverage", 0.8, 1.0), volume("coverage", 0.801, 1.0))
+    assert (difference, where) == (pytest.approx(1e-3), "volumes.T.intervals.coverage.low_95")
+    assert difference > TOLERANCE
+    near_zero = largest_difference(volume("dose_mean_Gy", 1e-9, 11.4), volume("dose_mean_Gy", -1e-9, 11.4))
+    assert near_zero[0] < TOLERANCE

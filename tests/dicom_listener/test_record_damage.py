@@ -78,6 +78,8 @@ def end_of(path: Path, whole: Whole) -> tuple[int, str | None]:
             assert len(found) == EVENTS
         else:
             assert f"the last sound event is {len(found)}." in record.damage
+            assert path.name in record.damage
+            assert str(path.parent) not in record.damage, "outputs state it"
         return len(found), record.damage
 
 

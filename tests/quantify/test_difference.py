@@ -75,6 +75,12 @@ def test_what_is_the_same_in_both_differs_by_nothing(a, u):
     assert same.change_pct in (0.0, None)
 
 
+@given(a=DOSES, b=DOSES)
+def test_the_percentage_never_has_another_sign_than_the_difference(a, b):
+    for own in (difference(a, b), difference(-a, b)):
+        assert own.change_pct is None or own.change_pct * own.change >= 0.0
+
+
 @pytest.mark.parametrize(("a", "b"), [(None, 1.0), (1.0, None), (float("nan"), 1.0), (None, None)])
 def test_what_is_not_known_has_no_difference_and_says_where(a, b):
     told = difference(a, b)

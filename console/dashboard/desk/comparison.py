@@ -10,6 +10,7 @@ from config.errors import ConfigurationError
 from config.overrides import parse_set
 from console.dashboard.desk.volume_list import planned_names
 from console.dashboard.screen.model import State, Tone
+from console.shell import CommandError, refuse_another_patient
 from console.snapshot import GivenStructures, Snapshot
 from console.tasks import Computing
 from console.treatment import Treatment, laid_over
@@ -77,12 +78,15 @@ def judged(choice: Choice, snapshot: Snapshot, record: Path) -> Judged:
     lines = [line.strip() for line in choice.settings.splitlines() if line.strip()]
     try:
         values = parse_set(lines)
+        refuse_another_patient(values)
         if not choice.other and values:
             if not snapshot.loaded:
                 return Judged(fault="There is no plan yet that settings could be laid over.")
             laid_over(Treatment(loaded=snapshot.loaded), values)
     except ConfigurationError as error:
         return Judged(fault=" ".join(error.faults))
+    except CommandError as error:
+        return Judged(fault=str(error))
     path = Path(choice.path.strip()).expanduser() if choice.other else record
     if choice.other and (fault := file_fault(choice.path.strip(), path)):
         return Judged(fault=fault)

@@ -176,7 +176,10 @@ def _what_if_news(news: News, snapshot: Snapshot, played: Played | None) -> News
 
 def _marked_what_if(title: Cell, snapshot: Snapshot) -> Cell:
     """The numbers under it are not those of the treatment."""
-    return replace(title, text=f"WHAT-IF · {title.text}", tone=Tone.CAUTION) if snapshot.overrides else title
+    if not snapshot.overrides:
+        return title
+    short = title.text.replace("± one standard uncertainty", "± k = 1")  # both do not fit
+    return replace(title, text=f"WHAT-IF · {short}", tone=Tone.CAUTION)
 
 
 def _status(snapshot: Snapshot, machine: Sequence[Cell]) -> tuple[Cell, ...]:

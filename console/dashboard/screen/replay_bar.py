@@ -108,8 +108,8 @@ def outdated_words(played: Played, snapshot: Snapshot) -> str:
     if played.jump is None:
         return ""
     zone = _zone(snapshot)
-    shown = f" · shown: {_clock(played.at, zone, seconds=True)}" if played.at is not None else ""
-    return f"{_jumping(played.jump, zone)}{shown}"
+    shown = f"shown: {_clock(played.at, zone, seconds=True)} · " if played.at is not None else ""
+    return f"{shown}{_jumping(played.jump, zone)}"  # first: what stands there is what may be misread
 
 
 # -- details -------------------------------------------------------------------------------------------------------

@@ -22,7 +22,13 @@ from pydicom.uid import MRImageStorage
 
 from console.outputs.dicom.codes import SOURCE_IMAGE, coding_schemes
 from console.outputs.dicom.common import MANUFACTURER, MODEL, output_uid
-from console.outputs.dicom.header import add_frame_of_reference, copy_patient_and_study, local, reference_to
+from console.outputs.dicom.header import (
+    add_frame_of_reference,
+    copy_patient_and_study,
+    local,
+    reference_to,
+    series_description,
+)
 from console.outputs.exported import Exported
 from console.outputs.wording import software_version
 from dicom_listener.segmentation_geometry import frame_group
@@ -30,8 +36,6 @@ from quantify.model import Grid
 
 _SAME_PLANE = 0.1
 """How far an image may lie from a slice of the grid, in slices and voxels, to be called its source."""
-_LONG_STRING = 64
-"""Characters of a long string (LO)."""
 
 
 def source_header(exported: Exported) -> Dataset:
@@ -80,7 +84,7 @@ def geometry(grid: Grid) -> dict[str, Any]:
     }
 
 
-def identification(exported: Exported, series_description: str) -> dict[str, Any]:
+def identification(exported: Exported, about: str) -> dict[str, Any]:
     """What every constructor of highdicom is told of equipment, times and terms."""
     made = local(exported.reference_images[0], exported.made_at)
     date, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
@@ -89,7 +93,7 @@ def identification(exported: Exported, series_description: str) -> dict[str, Any
         "manufacturer_model_name": MODEL,
         "software_versions": software_version(),
         "device_serial_number": software_version(),  # of software: there is nothing else to tell two apart by
-        "series_description": series_description[:_LONG_STRING],
+        "series_description": series_description(exported, about),
         "series_date": date,
         "series_time": time,
         "content_date": date,

@@ -75,7 +75,7 @@ def rt_dataset(
     ds.SeriesInstanceUID = output_uid(exported, "series", *series)
     ds.SeriesNumber = SERIES_NUMBERS[kind]
     ds.SeriesDate, ds.SeriesTime = ds.InstanceCreationDate, ds.InstanceCreationTime
-    ds.SeriesDescription = about[:64]
+    ds.SeriesDescription = series_description(exported, about)
     ds.OperatorsName = ""
     ds.Manufacturer, ds.ManufacturerModelName = MANUFACTURER, MODEL
     # The first halves of both hashes fit; where texts are removed from an object, they still tell what made it.
@@ -110,6 +110,16 @@ def local(ds: Dataset, when: datetime) -> datetime:
     """A time as the dataset's dates and times are meant: in its stated offset, else in the zone that `when` is in."""
     stated = ds.get("TimezoneOffsetFromUTC")
     return when.astimezone(datetime.strptime(str(stated), "%z").tzinfo) if stated else when
+
+
+def series_description(exported: Exported, about: str) -> str:
+    """What a series is called, at most 64 characters; a what-if says so first: it is all that many viewers show."""
+    return f"{'WHAT-IF ' if exported.snapshot.overrides else ''}{about}"[:64]
+
+
+def long_string(text: str) -> str:
+    """A name as one value of VR LO: at most 64 characters, no backslash, which would make two values of it."""
+    return text.replace("\\", "/")[:64]
 
 
 def provenance(exported: Exported) -> str:

@@ -189,15 +189,23 @@ def _comments(exported: Exported, result: FractionResult, stored: _Stored) -> st
         told.append(f"{stored.lower_bounds} voxels are lower bounds: the dose there is at least (≥) the value here.")
     rows = [row for volume in snapshot.volumes if (row := _means(volume, result, stored))]
     if rows:
-        told.append("Mean doses as reported, and as computed from this object with its zeros: " + "; ".join(rows) + ".")
+        settings = snapshot.settings
+        corrected = settings is not None and settings.quantification.partial_volume_correction
+        without = " and without the correction for partial volume, which maps do not have" if corrected else ""
+        told.append(f"Mean doses as reported, and as computed from this object with its zeros{without}: ")
+        told[-1] += "; ".join(rows) + "."
     told.append(
-        "Histograms here are of the part of a volume that could be evaluated; a volume with lower bounds has none."
+        "Histograms here are those reported, of the part of a volume that could be evaluated, not of the voxels here; "
+        "a volume with lower bounds has none."
     )
     return "\r\n".join(told)[:10240]
 
 
 def _means(volume: Volume, result: FractionResult, stored: _Stored) -> str:
-    """The reported mean of a volume beside the one that a reader computes: they differ by what is 0 or clipped."""
+    """The reported mean of a volume beside the one that a reader computes.
+
+    They differ by what is 0 or clipped, and by the correction for partial volume.
+    """
     statistics = result.volumes.get(volume.name)
     weights = volume.occupancy.astype(np.float64)
     if statistics is None or weights.sum() <= 0:

@@ -12,7 +12,14 @@ from pydicom.uid import UID, ImplicitVRLittleEndian, RTStructureSetStorage
 
 from console.outputs.dicom.common import output_uid
 from console.outputs.dicom.contouring import occupancy_contours
-from console.outputs.dicom.header import add_frame_of_reference, decimal, provenance, reference_to, rt_dataset
+from console.outputs.dicom.header import (
+    add_frame_of_reference,
+    decimal,
+    long_string,
+    provenance,
+    reference_to,
+    rt_dataset,
+)
 from console.outputs.dicom.planes import ReferencePlane, reference_planes
 from console.outputs.error import OutputError
 from console.outputs.exported import Exported
@@ -119,7 +126,7 @@ def _roi(ds: Dataset, number: int, volume: Volume, snapshot: Snapshot, *, as_giv
     roi = Dataset()
     roi.ROINumber = number
     roi.ReferencedFrameOfReferenceUID = ds.FrameOfReferenceUID
-    roi.ROIName = volume.name
+    roi.ROIName = long_string(volume.name)
     source = snapshot.volume_sources.get(volume.name)
     origin = f"From {source.title}, version {source.version}." if source is not None else "Follows from other volumes."
     if as_given:

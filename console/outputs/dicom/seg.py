@@ -29,7 +29,7 @@ from console.outputs.dicom.codes import (
 )
 from console.outputs.dicom.common import MANUFACTURER, SERIES_NUMBERS, output_uid
 from console.outputs.dicom.frames import finished, geometry, identification, source_header
-from console.outputs.dicom.header import provenance
+from console.outputs.dicom.header import long_string, provenance
 from console.outputs.error import OutputError
 from console.outputs.exported import Exported
 from console.outputs.wording import RESEARCH_USE, software_version
@@ -38,7 +38,6 @@ from quantify.model import Grid, Reason, Volume
 
 WHOLE_VOXEL = 255
 """The value of a voxel that lies wholly in a segment: shares are kept in steps of 1/255."""
-_LABEL = 64
 _SHORT_TEXT = 1024
 
 
@@ -144,7 +143,7 @@ def _segment(
     category, kind, modifier = coded
     segment = SegmentDescription(
         segment_number=number,
-        segment_label=label[:_LABEL],
+        segment_label=long_string(label),
         segmented_property_category=category,
         segmented_property_type=kind,
         algorithm_type="SEMIAUTOMATIC" if procedure is RASTERISATION else "AUTOMATIC",
@@ -152,7 +151,7 @@ def _segment(
             name=procedure.meaning, family=procedure, version=software_version(), source=MANUFACTURER
         ),
         tracking_uid=tracking_uid(exported, label),
-        tracking_id=label[:_LABEL],
+        tracking_id=label,
     )
     if modifier is not None:
         segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [

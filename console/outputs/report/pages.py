@@ -108,11 +108,18 @@ def _built(document: Document, figures: _Figures, *, total: int) -> tuple[bytes,
         creator="Holmia",
         invariant=1,
     )
-    top = _TOP + (_DAMAGE if document["software"]["record_damage"] else 0)
+    top = _TOP + (_DAMAGE if _warning(document) else 0)
     frame = Frame(_MARGIN, _BOTTOM, WIDTH, A4[1] - top - _BOTTOM, 0, 0, 0, 0)
     template.addPageTemplates(PageTemplate(frames=[frame], onPage=_furniture(document, total)))
     template.build(_story(document, figures))
     return buffer.getvalue(), int(template.page)
+
+
+def _warning(document: Document) -> str:
+    """What every page has to say at its top, if anything."""
+    damage, what_if = document["software"]["record_damage"], document["state"]["what_if"]
+    told = ["A WHAT-IF, NOT THE TREATMENT AS RECORDED: the first page says with which settings."] if what_if else []
+    return " ".join([*told, f"TREATMENT FILE DAMAGED: {damage}"] if damage else told)
 
 
 def _furniture(document: Document, total: int) -> Callable[[Canvas, BaseDocTemplate], None]:
@@ -123,8 +130,8 @@ def _furniture(document: Document, total: int) -> Callable[[Canvas, BaseDocTempl
     )
     head = f"Holmia {software['version']} · record head {software['record_head'] or 'none'}"
     foot = [paragraph(document["research_use"], 6.8, bold=True), paragraph(head, 6.2, mono=True, muted=True)]
-    damage = software["record_damage"]
-    warning = paragraph(f"TREATMENT FILE DAMAGED: {damage}", 7.0, bold=True) if damage else None
+    told = _warning(document)
+    warning = paragraph(told, 7.0, bold=True) if told else None
 
     def draw(canvas: Canvas, _: BaseDocTemplate) -> None:
         canvas.saveState()

@@ -229,8 +229,11 @@ def _interval_cell(own: Document, key: str, unit: str, factor: float) -> str:
         return "—"
     if own["status"] == "lower_bound":
         return "lower bound"
-    if interval["u"] > 0:
-        words = " ± ".join(rounding.pair(factor * value, factor * interval["u"]))
+    # The mean has one uncertainty in every table; that of the samples differs in its last digit.
+    stated = own["dose_mean_u_Gy"] if key == "dose_mean_Gy" else None
+    u = interval["u"] if stated is None else stated
+    if u > 0:
+        words = " ± ".join(rounding.pair(factor * value, factor * u))
         return f"{words} {unit}".rstrip() + f" ({span(interval, unit, factor=factor)})"
     return f"{plain(factor * value, unit, digits=3)} ({span(interval, unit, factor=factor)})"
 

@@ -452,7 +452,7 @@ def test_ctrl_enter_starts_undo_takes_it_back_and_both_are_events(qtbot, two, tm
         assert "cannot be taken back" in live.undo()
         assert "is being read" in live.operate(plan)
         assert [e.kind for e in record.events()][-2:] == [Kind.NOTE, Kind.PLAN_REVISED]
-        for tool, name in TOOL_KEYS.items():
+        for tool, name in {**TOOL_KEYS, Tool.COMPARISON: "F10"}.items():
             _key(window, Qt.Key[f"Key_{name}"])
             assert opened[-1] is tool
         assert OpenTool(tool=Tool.SETUP) == window.screen_drawn.operator.tools[0].action

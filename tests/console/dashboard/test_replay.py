@@ -141,6 +141,16 @@ def test_the_clock_and_the_numbers_change_together(replay):
     assert "NOT CURRENT" not in drawn(replay).badge.text
 
 
+def test_a_jump_beyond_what_the_engine_has_read_ends_at_its_end(replay):
+    (engine,) = Stand.made
+    replay.jump(5)
+    engine.tell(4)
+    assert replay.played.jump is not None
+    engine.tell(4, ended=True)
+    assert replay.played.jump is None
+    assert (replay.played.seq, replay.at_end) == (4, True)
+
+
 def test_other_settings_are_another_engine_at_the_same_moment_and_the_way_back_is_one_too(replay):
     first = Stand.made[0]
     replay.dashboard.act(TogglePause())

@@ -105,7 +105,7 @@ def test_steps_are_offered_where_there_is_a_tick_and_add_up_while_jumping():
 def test_a_jump_marks_what_is_shown_until_it_is_there():
     jumping = replace(PLAYED, jump=Jump(seq=4, at=at(20), done=0.4, computing="RHA F1"))
     target, now = (at(m).astimezone(UTC).strftime("%H:%M:%S") for m in (20, 1.5))
-    assert outdated_words(jumping, Snapshot()) == f"jumping to {target} … · 40 % read · computing RHA F1 · shown: {now}"
+    assert outdated_words(jumping, Snapshot()) == f"shown: {now} · jumping to {target} … · 40 % read · computing RHA F1"
     assert outdated_words(PLAYED, Snapshot()) == ""
     assert bar(jumping).words.word.startswith(f"jumping to {target}")
     assert bar(jumping).place == LINE.place_of(3), "the hand stays where the numbers are"

@@ -5,11 +5,17 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from console.outputs.error import OutputError
+from console.outputs.export_job import Job
+from console.outputs.export_objects import _suffix
 from console.outputs.export_staging import refuse_existing, staged
+from console.outputs.exported import Exported
+from console.outputs.identity import Identified
 
 
 def fill(hidden: Path) -> None:
@@ -87,3 +93,14 @@ def test_all_that_exists_is_named_and_a_broken_link_exists(tmp_path: Path) -> No
     with pytest.raises(OutputError, match=r"one, .*two exist already and are never overwritten"):
         refuse_existing(tmp_path, ["one", "two", "three"])
     refuse_existing(tmp_path, ["three"])
+
+
+def test_names_of_files_go_through_the_identity_as_their_contents_do(oblique: Exported) -> None:
+    class Hiding(Identified):
+        def text(self, text: str) -> str:
+            return text.replace("RHA", "X1")
+
+    result = oblique.snapshot.results[0]
+    jobs = (cast(Job, SimpleNamespace(identity=own)) for own in (Identified("t"), Hiding("t")))
+    suffixes = [_suffix(job, result) for job in jobs]
+    assert suffixes == ["RHA_f1", "X1_f1"]

@@ -99,6 +99,7 @@ def test_it_says_what_it_is_of_and_what_made_it(oblique):
     tried = replace(oblique, snapshot=replace(oblique.snapshot, overrides={"fit.method": "ml"}))
     what_if = parametric_map(tried, oblique.snapshot.results[1], "dose")
     assert "WHAT-IF" in what_if.DerivationDescription
+    assert what_if.SeriesDescription.startswith("WHAT-IF ")
     assert what_if.SOPInstanceUID != made.SOPInstanceUID
 
 

@@ -15,6 +15,7 @@ from report_numbers import numbers_not_in, regions, report_text, stands_for
 from config.settings import DisplaySettings
 from console.outputs.error import OutputError
 from console.outputs.report import look, pages, report_bytes, sections, summary, write_report
+from console.outputs.report.words import mean_dose
 from console.outputs.results import results_document
 from console.outputs.wording import RESEARCH_USE
 from console.snapshot import Snapshot
@@ -171,10 +172,18 @@ def test_what_speaks_against_a_dose_stands_before_it(snapshot, tmp_path):
         "Tumour 9 is not among the structures.",
     ):
         assert said in first
+    assert words.count("A WHAT-IF, NOT THE TREATMENT AS RECORDED") == words.count("TREATMENT FILE DAMAGED")
     assert words.count("TREATMENT FILE DAMAGED: the chain of hashes is broken from event 7 on") >= 4
     assert re.search(r"Tumour 2 not evaluable — — — — 98 % .*?12 % evaluable: air interface", words)
     assert "failed; nothing agrees" in words
     assert numbers_not_in(words, document) == []
+
+
+def test_a_mean_has_the_same_uncertainty_in_every_table():
+    interval = {"u": 5.51, "low_95": 50.0, "high_95": 71.0}
+    volume = {"status": "ok", "dose_mean_Gy": 59.3, "dose_mean_u_Gy": 5.49, "intervals": {"dose_mean_Gy": interval}}
+    assert sections._interval_cell(volume, "dose_mean_Gy", "Gy", 1.0).startswith("59 ± 5 Gy (")
+    assert mean_dose(volume) == "59 ± 5 Gy"
 
 
 def test_a_treatment_without_anything_says_so(tmp_path):

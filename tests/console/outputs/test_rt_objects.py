@@ -539,4 +539,13 @@ def test_a_what_if_says_so_in_every_object(oblique: Exported) -> None:
     for name, ds in objects(tried).items():
         text = {"rtdose": "ImageComments", "rtstruct": "StructureSetDescription", "rtplan": "RTPlanDescription"}[name]
         assert "A WHAT-IF, NOT THE TREATMENT AS RECORDED: quantification.fit = arlo" in ds[text].value
+        assert ds.SeriesDescription.startswith("WHAT-IF ")
+        assert len(ds.SeriesDescription) <= 64
         assert ds.SOPInstanceUID != objects(oblique)[name].SOPInstanceUID
+
+
+def test_a_name_is_one_value_of_at_most_64_characters(oblique: Exported) -> None:
+    first, *rest = oblique.snapshot.volumes
+    for name, told in (("a\\b", "a/b"), ("T" * 100, "T" * 64)):
+        snapshot = replace(oblique.snapshot, volumes=(replace(first, name=name), *rest))
+        assert rtstruct(replace(oblique, snapshot=snapshot)).StructureSetROISequence[0].ROIName == told
