@@ -126,3 +126,6 @@ def test_sigterm_ends_the_empty_start(qapp, folder, monkeypatch):
     monkeypatch.chdir(folder)
     QTimer.singleShot(20, lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert asked_for_a_file() is None
+    # An application that was told to exit outside its own loop lets no later loop of its thread run, until one has.
+    QTimer.singleShot(0, qapp.quit)
+    qapp.exec()

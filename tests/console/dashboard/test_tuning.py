@@ -463,14 +463,14 @@ def test_snapshots_cross_to_the_window_and_older_drafts_are_marked_until_theirs_
     dialog.type(FIT, "log_linear")
     mine = as_draft(dialog.snapshot, 1.1, engine.laid_over[-1])
     threading.Thread(target=engine.tell, args=(mine,)).start()
-    qtbot.waitUntil(lambda: dialog.drafted.shown is mine, timeout=30_000)
+    qtbot.waitUntil(lambda: dialog.drafted.shown is mine, timeout=5000)
     assert dialog.comparison.draft.whole.startswith("✓ B: draft")
     assert "B (Gy)" in dialog.comparison.table.table.columns
     dialog.type(FIT, "arlo")
     assert "OLD" in dialog.comparison.draft.whole
     assert "B, OLD (Gy)" in dialog.comparison.table.table.columns
     threading.Thread(target=engine.refuse, args=(DraftRefused(text="no", overrides=engine.laid_over[-1]),)).start()
-    qtbot.waitUntil(lambda: "refused: no" in dialog.comparison.draft.whole, timeout=30_000)
+    qtbot.waitUntil(lambda: "refused: no" in dialog.comparison.draft.whole, timeout=5000)
 
 
 def test_promoting_needs_the_drafts_own_doses_a_reason_and_leaves_a_refused_draft_as_it_is(panel, unlocked):
