@@ -7,7 +7,7 @@ in one of the two. B − A has no single uncertainty, but two ends between which
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from itertools import zip_longest
@@ -28,8 +28,6 @@ from console.comparison_quantities import (
 )
 from console.differences import differences, plan_differences
 from console.outputs.recorded import recorded_fraction
-from console.outputs.results import results_document
-from console.snapshot import Snapshot
 from quantify.difference import Difference
 from quantify.findings import FractionResult
 from quantify.model import Role
@@ -150,12 +148,6 @@ class Comparison:
     def rows_of(self, pair: int) -> tuple[Row, ...]:
         """The rows of a pair of fractions: the fractions' own first, then volume by volume."""
         return tuple(row for row in self.rows if row.pair == pair)
-
-
-def side_of(label: str, snapshot: Snapshot) -> Side:
-    """A side for the screen, from what was computed. Its document has no hashes of maps, which take a second."""
-    bare = replace(snapshot, results=tuple(replace(result, maps=None) for result in snapshot.results), volumes=())
-    return Side(label=label, document=results_document(bare))
 
 
 def compare(a: Side, b: Side) -> Comparison:

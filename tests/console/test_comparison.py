@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).parent / "outputs"))
 
 import treated as made
 
-from console.comparison import COVERAGE_FACTOR, Comparison, Side, Verdict, compare, side_of
+from console.comparison import COVERAGE_FACTOR, Comparison, Side, Verdict, compare
 from console.comparison_words import HEADINGS, line, summary
 from console.outputs.comparison_document import (
     comparison_csv,
@@ -73,7 +73,7 @@ def with_volume(snapshot: Snapshot, name: str, **changes: object) -> Snapshot:
 
 
 def of(a: Snapshot, b: Snapshot) -> Comparison:
-    return compare(side_of("A", a), side_of("B", b))
+    return compare(made.side_of("A", a), made.side_of("B", b))
 
 
 def row_of(comparison: Comparison, volume: str, key: str):

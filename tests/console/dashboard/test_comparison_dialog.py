@@ -17,7 +17,7 @@ import treated as made
 
 from config.overrides import parse_set
 from config.settings import Settings
-from console.comparison import Verdict, compare, side_of
+from console.comparison import Verdict, compare
 from console.comparison_words import line
 from console.dashboard.desk.comparison import THIS, Choice, fault_of_both, judged, side_state, versions_of
 from console.dashboard.desk.comparison_table import RIGHT, comparison_table, plots
@@ -234,7 +234,7 @@ def test_the_table_shows_what_the_comparison_says(opened, snapshot):
     b = heavier(snapshot)
     pair = computed(dialog, engines, snapshot, b)
     until(lambda: all(engine.stopped for engine in pair))
-    expected = compare(side_of("A", snapshot), side_of("B", b))
+    expected = compare(made.side_of("A", snapshot), made.side_of("B", b))
     last = len(expected.pairs) - 1
     told = [[cell.text for cell in row.cells[1:]] for row in dialog.found.table.table.rows if not row.heading]
     assert told == [list(line(row).cells) for row in expected.rows_of(last)]
@@ -290,17 +290,17 @@ def test_closing_the_dialog_ends_what_it_computes(opened):
 
 def test_two_treatments_stand_side_by_side_on_the_same_axes(snapshot):
     other = heavier(snapshot, series=(), head_hash="cd" * 32)
-    comparison = compare(side_of("A", snapshot), side_of("B", other))
+    comparison = compare(made.side_of("A", snapshot), made.side_of("B", other))
     shown = plots(comparison, 2, snapshot, other)
     assert not shown.overlaid
     assert shown.trends[0].y_maximum_gy == shown.trends[1].y_maximum_gy
     assert shown.histograms[0].x_maximum_gy == shown.histograms[1].x_maximum_gy
-    same = compare(side_of("A", snapshot), side_of("B", heavier(snapshot)))
+    same = compare(made.side_of("A", snapshot), made.side_of("B", heavier(snapshot)))
     assert plots(same, 2, snapshot, heavier(snapshot)).overlaid
 
 
 def test_a_volume_keeps_its_symbol_and_numbers_stand_right(snapshot):
-    comparison = compare(side_of("A", snapshot), side_of("B", heavier(snapshot)))
+    comparison = compare(made.side_of("A", snapshot), made.side_of("B", heavier(snapshot)))
     table = comparison_table(comparison, 2, snapshot, only_differing=False)
     headings = {row.cells[0].text: row.series for row in table.rows if row.heading}
     assert headings["Tumour 1"] == 1

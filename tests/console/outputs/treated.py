@@ -11,7 +11,9 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from config.plan import plan_from_mapping
 from config.settings import AlarmSettings, QuantificationSettings, Settings, settings_sha256
+from console.comparison import Side
 from console.outputs.exported import Exported
+from console.outputs.results import results_document
 from console.snapshot import Anatomy, RaisedAlarm, Snapshot, VolumeSource
 from dicom_listener.images import Sequence, SeriesState, SeriesStatus
 from quantify.budget import BudgetTerm
@@ -361,3 +363,8 @@ def treated(*, oblique: bool = False, fractions: int = 4) -> Exported:
         reference_images=headers(own),
         made_at=datetime(2026, 3, 4, 10, 30, tzinfo=UTC).astimezone(ZONE),
     )
+
+
+def side_of(label: str, snapshot: Snapshot) -> Side:
+    """A side of a comparison, as the results of a snapshot tell it."""
+    return Side(label=label, document=results_document(snapshot))
